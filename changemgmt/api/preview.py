@@ -1,0 +1,169 @@
+"""What a change would do: its reach, its preview, its difference."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.http import HttpResponse
+from django.urls import path
+from rest_framework import serializers
+
+from changemgmt.core.errors import Invalid
+from changemgmt.lifecycle.compute_preview import ask_for_preview, may_compute
+from changemgmt.preview import diff
+from changemgmt.preview.queries import diff_of, impact_of, preview_of
+
+from .changes import OfChange
+
+if TYPE_CHECKING:
+    from rest_framework.request import Request
+    from rest_framework.response import Response
+
+STYLE_HASH = base64.b64encode(hashlib.sha256(diff.STYLE.encode()).digest()).decode()
+ALONE = f"default-src 'none'; style-src 'sha256-{STYLE_HASH}'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; sandbox"
+
+
+class SummaryShape(serializers.Serializer):
+    added = serializers.IntegerField()
+    changed = serializers.IntegerField()
+    removed = serializers.IntegerField()
+    affected = serializers.IntegerField()
+
+
+class CheckShape(serializers.Serializer):
+    rule = serializers.CharField()
+    severity = serializers.CharField()
+    key = serializers.CharField(allow_null=True)
+    message = serializers.CharField()
+
+
+class DriftShape(serializers.Serializer):
+    key = serializers.CharField()
+    field = serializers.CharField()
+    base = serializers.JSONField(allow_null=True)
+    live = serializers.JSONField(allow_null=True)
+    proposed = serializers.JSONField(allow_null=True)
+    moved_by = serializers.CharField(allow_null=True)
+
+
+class PreviewShape(serializers.Serializer):
+    state = serializers.ChoiceField(("ready", "running", "stale", "conflict"))
+    revision = serializers.IntegerField(allow_null=True)
+    base_revision = serializers.IntegerField(allow_null=True)
+    summary = SummaryShape()
+    checks = CheckShape(many=True)
+    drift = DriftShape(many=True)
+
+
+class StepOfPathShape(serializers.Serializer):
+    key = serializers.CharField()
+    relation = serializers.CharField(required=False)
+    direction = serializers.CharField(required=False)
+
+
+class AffectedShape(serializers.Serializer):
+    key = serializers.CharField()
+    layer = serializers.CharField()
+    type = serializers.CharField()
+    criticality = serializers.IntegerField()
+    distance = serializers.IntegerField()
+    score = serializers.FloatField()
+    effect = serializers.ChoiceField(("down", "degraded", "touched"))
+    path = StepOfPathShape(many=True)
+
+
+class CollisionShape(serializers.Serializer):
+    number = serializers.CharField()
+    kind = serializers.ChoiceField(("component", "reach", "field"))
+    keys = serializers.ListField(child=serializers.CharField())
+
+
+class ImpactShape(serializers.Serializer):
+    revision = serializers.IntegerField(allow_null=True)
+    version = serializers.IntegerField()
+    state = serializers.ChoiceField(("ready", "running", "stale", "conflict"))
+    direct = serializers.ListField(child=serializers.CharField())
+    affected = AffectedShape(many=True)
+    by_layer = serializers.DictField(child=serializers.IntegerField())
+    users = serializers.IntegerField()
+    collisions = CollisionShape(many=True)
+
+
+class FieldShape(serializers.Serializer):
+    path = serializers.CharField()
+    before = serializers.JSONField(allow_null=True)
+    after = serializers.JSONField(allow_null=True)
+
+
+class ThingShape(serializers.Serializer):
+    key = serializers.CharField()
+    operation = serializers.CharField()
+    fields = FieldShape(many=True)  # type: ignore[assignment]  # a declared field
+
+
+class DiffShape(serializers.Serializer):
+    components = ThingShape(many=True)
+    relations = ThingShape(many=True)
+
+
+class Impact(OfChange):
+    """The components this change reaches, with the path that explains each, and the open changes it meets."""
+
+    parameters: ClassVar = ("limit",)
+    answers: ClassVar = {"GET": ImpactShape}
+
+    def get(self, request: Request, number: str) -> Response:
+        limit = request.query_params.get("limit")
+        if limit is not None and not (limit.isascii() and limit.isdigit() and len(limit) <= 7):
+            raise Invalid.field("limit", "A whole number.")
+        impact = impact_of(self.change, self.user)
+        if limit is not None:
+            impact = impact | {"affected": impact["affected"][: int(limit)]}
+        return self.answer(impact)
+
+
+class Preview(OfChange):
+    """The architecture as it would be. POST computes it: at once (200), or by a task where it is large (202)."""
+
+    answers: ClassVar = {"GET": PreviewShape, "POST": PreviewShape}
+
+    def permit(self) -> None:
+        verdict = may_compute(self.change, actor=self.user)
+        if self.writing and verdict.refusal:
+            verdict.enforce()
+
+    def get(self, request: Request, number: str) -> Response:
+        return self.answer(preview_of(self.change, self.user))
+
+    def post(self, request: Request, number: str) -> Response:
+        if request.data:
+            raise Invalid("Nothing is sent with this.")
+        done = ask_for_preview(number, actor=self.user, now=self.now)
+        shown = preview_of(self.change, self.user)
+        return self.answer(shown) if done else self.answer(shown, 202, location=f"/api/v1/changes/{number}/preview/")
+
+
+class Diff(OfChange):
+    """Before and after, field by field; as JSON, Markdown, or an HTML page that stands alone."""
+
+    parameters: ClassVar = ("as",)
+    answers: ClassVar = {"GET": DiffShape}
+
+    def get(self, request: Request, number: str) -> Any:
+        wanted, found, title = self.choice("as", ("json", "markdown", "html"), "json"), diff_of(self.change), str(self.change)
+        if wanted == "markdown":
+            return HttpResponse(
+                diff.markdown(title, found), content_type="text/markdown; charset=utf-8", headers={"X-Content-Type-Options": "nosniff"}
+            )
+        if wanted == "html":
+            return HttpResponse(diff.page(title, found), content_type="text/html; charset=utf-8", headers={"Content-Security-Policy": ALONE})
+        return self.answer(found)
+
+
+urlpatterns = [
+    path("changes/<str:number>/impact/", Impact.as_view(), name="change_impact"),
+    path("changes/<str:number>/preview/", Preview.as_view(), name="change_preview"),
+    path("changes/<str:number>/diff/", Diff.as_view(), name="change_diff"),
+]

@@ -1,0 +1,70 @@
+"""What a change of some components would reach, asked of the live architecture without any change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from changemgmt.core.errors import Invalid
+
+from .graph import current_rules, graph_at
+from .models import Component, ComponentType
+from .overlay import Bounds
+from .propagation import Reach, Reached, propagate
+from .queries import exists, portions
+from .rules import COMPONENT, DELETE, OPERATIONS, severity
+
+
+def impact_of_components(
+    keys: Sequence[str],
+    *,
+    operation: str = "update",
+    max_depth: int | None = 6,
+    min_score: float = 0.05,
+    layers: Iterable[str] | None = None,
+    types: Iterable[str] | None = None,
+) -> dict[str, Any]:
+    """The impact of doing `operation` to these components, as the API shows it. Unknown keys are Invalid."""
+    missing = sorted(set(keys) - exists(COMPONENT, keys))
+    if missing:
+        raise Invalid.field("components", f"There is no component {missing[0]!r}.")
+    if operation not in OPERATIONS:
+        raise Invalid.field("operation", f"Give one of {', '.join(OPERATIONS)}.")
+    graph = graph_at(None)
+    weight = severity(operation)
+    bounds = Bounds(max_depth, min_score, frozenset(layers) if layers is not None else None, frozenset(types) if types is not None else None)
+    removed = frozenset(keys) if operation == DELETE else frozenset()
+    reached = propagate(graph, dict.fromkeys(keys, weight), rules=current_rules(), bounds=bounds, removed=removed)
+    return {"revision": graph.revision, "state": "ready", "direct": sorted(set(keys)), **summed(reached, sorted(set(keys)))}
+
+
+def shown(one: Reached) -> dict[str, Any]:
+    """A reached component as the API shows it."""
+    return {
+        "key": one.key,
+        "layer": one.layer,
+        "type": one.type,
+        "criticality": one.criticality,
+        "users": one.users,
+        "distance": one.distance,
+        "score": one.score,
+        "effect": one.effect,
+        "path": list(one.path),
+    }
+
+
+def summed(reached: Reach, direct: Sequence[str]) -> dict[str, Any]:
+    """What is reached, with its counts: by layer, users (of what is changed as well), services."""
+    affected = [shown(one) for one in reached]
+    services = set(ComponentType.objects.filter(is_service=True).values_list("name", flat=True))
+    return {
+        "affected": affected,
+        "by_layer": reached.by_layer(),
+        "users": users_of(direct) + sum(row["users"] for row in affected),
+        "services": [row["key"] for row in affected if row["type"] in services],
+    }
+
+
+def users_of(keys: Sequence[str]) -> int:
+    """How many users these components serve, all together."""
+    return sum(users for portion in portions(keys) for users in Component.objects.filter(key__in=portion).values_list("users", flat=True))

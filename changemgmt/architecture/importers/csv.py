@@ -1,0 +1,170 @@
+"""Tables: nodes and edges as CSV, with the columns named as ours or mapped to ours. What is no field is an attribute."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from changemgmt.core.errors import Invalid
+
+from .records import File, FoundComponent, FoundRelation, Options, Record, Skipped
+
+NODE_FIELDS = ("key", "name", "type", "layer", "owner", "org_unit", "criticality", "users", "status", "environment", "tags")
+EDGE_FIELDS = ("key", "source", "target", "type")
+# Where a table has no column of our name, the first of these it has stands in.
+STAND_INS = {
+    "nodes": {"key": ("id", "name"), "name": ("title", "label", "key", "id"), "type": ("kind", "category")},
+    "edges": {"source": ("from",), "target": ("to",), "type": ("kind", "relation")},
+}
+DEFAULT_TYPES = {"nodes": "component", "edges": "association"}
+LONGEST_CELL = 1_000_000
+
+
+def read(files: Sequence[File], options: Options) -> Iterator[Record]:
+    """Every row of the tables called nodes… and edges…, or of a single table, which is told by its columns."""
+    tables = {"nodes": _named(files, "nodes"), "edges": _named(files, "edges")}
+    if not any(tables.values()):
+        tables = _told_by_columns(files)
+    keys: Counter[str] = Counter()
+    count = 0
+    for kind, found in tables.items():
+        for file in found:
+            for record in _table(file, kind, options, keys):
+                count += 1
+                if count % 1000 == 0:
+                    options.progress(count)
+                yield record
+
+
+def _named(files: Sequence[File], part: str) -> list[File]:
+    return [file for file in files if file.name.lower().endswith(".csv") and part in PurePosixPath(file.name).name.lower()]
+
+
+def _told_by_columns(files: Sequence[File]) -> dict[str, list[File]]:
+    found: dict[str, list[File]] = {"nodes": [], "edges": []}
+    for file in files:
+        if file.name.lower().endswith(".csv"):
+            header = next(_rows(file), (0, []))[1]
+            found["edges" if {"target", "to"} & {name.strip().lower() for name in header} else "nodes"].append(file)
+    if not any(found.values()):
+        raise Invalid.field("file", "There is no CSV table: give nodes.csv and edges.csv (a zip or a folder), or one of them.")
+    return found
+
+
+def _rows(file: File) -> Iterator[tuple[int, list[str]]]:
+    """Rows with their line number, or Invalid where the text is no UTF-8 or no CSV."""
+    csv.field_size_limit(LONGEST_CELL)
+    with file.open() as stream:
+        reader = csv.reader(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""), strict=True)
+        while True:
+            try:
+                row = next(reader)
+            except StopIteration:
+                return
+            except UnicodeDecodeError:
+                raise Invalid.field("file", f"{file.name} is not UTF-8 (near line {reader.line_num + 1}).") from None
+            except csv.Error as error:
+                raise Invalid.field("file", f"{file.name} is no CSV: {error} (line {reader.line_num}).") from None
+            yield reader.line_num, row
+
+
+def _table(file: File, kind: str, options: Options, keys: Counter[str]) -> Iterator[Record]:
+    rows = _rows(file)
+    header = [name.strip() for name in next(rows, (0, []))[1]]
+    columns = _Columns(file, kind, header, _mapping(options.mapping, kind))
+    for line, row in rows:
+        where = f"{file.name}, line {line}"
+        if not any(row):
+            continue
+        if len(row) > len(header):
+            yield Skipped(where, f"The row has {len(row)} cells, the table {len(header)} columns.")
+            continue
+        cells = dict(zip(header, row, strict=False))
+        yield _node(columns, cells, where) if kind == "nodes" else _edge(columns, cells, where, keys)
+
+
+def _mapping(mapping: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    """The part of a mapping for one table; a flat mapping (our field: column) serves both."""
+    if not isinstance(mapping, Mapping):
+        raise Invalid.field("mapping", "A mapping is an object: our field, and the column it comes from.")
+    part = mapping.get(kind, mapping if not {"nodes", "edges"} & mapping.keys() else {})
+    if not isinstance(part, Mapping):
+        raise Invalid.field("mapping", f"{kind}: give an object of our fields and their columns.")
+    known = NODE_FIELDS if kind == "nodes" else EDGE_FIELDS
+    for name, rule in part.items():
+        if name not in {*NODE_FIELDS, *EDGE_FIELDS, "attributes", "ignore"}:
+            raise Invalid.field("mapping", f"{kind}: there is no field {str(name)[:60]!r}. Known: {', '.join(known)}.")
+        if not isinstance(rule, str | Mapping | list):
+            raise Invalid.field("mapping", f"{kind}: {name}: give a column, or an object with column, values, default, value or split.")
+    return part
+
+
+class _Columns:
+    """Which column each of our fields comes from, in one table."""
+
+    def __init__(self, file: File, kind: str, header: Sequence[str], mapping: Mapping[str, Any]) -> None:
+        self.kind, self.mapping = kind, mapping
+        self.rules: dict[str, Mapping[str, Any]] = {}
+        for field in NODE_FIELDS if kind == "nodes" else EDGE_FIELDS:
+            rule = mapping.get(field)
+            if rule is None:
+                rule = next((name for name in (field, *STAND_INS[kind].get(field, ())) if name in header), None)
+            if rule is not None:
+                self.rules[field] = {"column": rule} if isinstance(rule, str) else rule
+        self._check(file, header)
+        used = {rule.get("column") for rule in self.rules.values()} | set(mapping.get("ignore") or [])
+        self.attributes = [name for name in header if name and name not in used]
+
+    def _check(self, file: File, header: Sequence[str]) -> None:
+        for field, rule in self.rules.items():
+            column = rule.get("column")
+            if column is not None and column not in header:
+                raise Invalid.field("mapping", f"{file.name} has no column {str(column)[:60]!r} for {field}. It has: {', '.join(header)[:300]}.")
+        for needed in ("key",) if self.kind == "nodes" else ("source", "target"):
+            if needed not in self.rules:
+                raise Invalid.field("file", f"{file.name} has no column {needed!r}; name one by a mapping. It has: {', '.join(header)[:300]}.")
+
+    def value(self, field: str, cells: Mapping[str, str]) -> str:
+        """The value of one of our fields; empty where the row has none."""
+        rule = self.rules.get(field, {})
+        text = str(rule.get("value", cells.get(str(rule.get("column")), "")))
+        text = text if field == "name" else text.strip()
+        values = rule.get("values")
+        if isinstance(values, Mapping):
+            return str(values.get(text, rule.get("default", text)))
+        return text or str(rule.get("default", ""))
+
+    def rest(self, cells: Mapping[str, str]) -> dict[str, str]:
+        return {name: cells[name] for name in self.attributes if cells.get(name)}
+
+
+def _node(columns: _Columns, cells: Mapping[str, str], where: str) -> Record:
+    key = columns.value("key", cells)
+    if not key:
+        return Skipped(where, "The row has no key.")
+    fields: dict[str, Any] = {"type": columns.value("type", cells) or DEFAULT_TYPES["nodes"], "name": columns.value("name", cells)}
+    for name in ("layer", "owner", "org_unit", "status", "environment"):
+        if value := columns.value(name, cells):
+            fields[name] = value
+    for name in ("criticality", "users"):
+        if value := columns.value(name, cells):
+            if not value.isascii() or not value.isdigit() or len(value) > 10:
+                return Skipped(where, f"{name} is {value[:40]!r}, where a whole number is expected.", key)
+            fields[name] = int(value)
+    if "tags" in columns.rules:
+        separator = columns.rules["tags"].get("split", ";")
+        fields["tags"] = list(dict.fromkeys(tag.strip() for tag in columns.value("tags", cells).split(separator) if tag.strip()))
+    return FoundComponent(key, fields | {"attributes": columns.rest(cells)}, where)
+
+
+def _edge(columns: _Columns, cells: Mapping[str, str], where: str, keys: Counter[str]) -> Record:
+    source, target = columns.value("source", cells), columns.value("target", cells)
+    key = columns.value("key", cells)
+    if not source or not target:
+        return Skipped(where, f"The row has no {'source' if not source else 'target'}.", key)
+    kind = columns.value("type", cells) or DEFAULT_TYPES["edges"]
+    return FoundRelation(key, source, target, kind, columns.rest(cells), where)

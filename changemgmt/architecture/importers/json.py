@@ -1,0 +1,55 @@
+"""Our own JSON, as the export writes it: components and relations with all their fields."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from changemgmt.architecture.rules import WRITABLE
+from changemgmt.core.errors import Invalid
+
+from .files import ending_in, text_of
+from .records import File, FoundComponent, FoundRelation, Options, Record, Skipped
+
+
+def read(files: Sequence[File], options: Options) -> Iterator[Record]:
+    """Every component and relation of every file."""
+    for file in ending_in(files, ".json") or list(files):
+        document = _document(file)
+        for name, record in (("components", _component), ("relations", _relation)):
+            rows = document.get(name, [])
+            if not isinstance(rows, list):
+                raise Invalid.field("file", f"{file.name}: {name} is no list.")
+            for place, row in enumerate(rows):
+                options.progress(place + 1)
+                yield record(row, f"{file.name}, {name}[{place}]")
+
+
+def _document(file: File) -> dict[str, Any]:
+    try:
+        document = json.loads(text_of(file), parse_constant=_refused)
+    except json.JSONDecodeError as error:
+        raise Invalid.field("file", f"{file.name} is no JSON: {error.msg} (line {error.lineno}, column {error.colno}).") from None
+    except (ValueError, RecursionError) as error:
+        raise Invalid.field("file", f"{file.name} can't be read as JSON: {str(error)[:100]}.") from None
+    if not isinstance(document, dict):
+        raise Invalid.field("file", f"{file.name} is no architecture: an object with components and relations is expected.")
+    return document
+
+
+def _refused(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
+def _component(row: Any, where: str) -> Record:
+    if not isinstance(row, dict) or not isinstance(row.get("key"), str):
+        return Skipped(where, "A component is an object with a key.")
+    return FoundComponent(row["key"], {name: row[name] for name in (*WRITABLE["component"], "external_references") if name in row}, where)
+
+
+def _relation(row: Any, where: str) -> Record:
+    ends = ("source", "target", "type")
+    if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in ends) or not isinstance(row.get("attributes", {}), dict):
+        return Skipped(where, "A relation is an object with source, target and type.")
+    return FoundRelation(str(row.get("key") or ""), row["source"], row["target"], row["type"], row.get("attributes", {}), where)

@@ -1,0 +1,81 @@
+"""Reading YAML safely: plain values only, no bombs, and the line where it goes wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from datetime import date, datetime
+from typing import Any
+
+import yaml
+
+from changemgmt.core.errors import Invalid
+
+LARGEST = 10 * 1024 * 1024
+MOST_VALUES = 2_000_000
+DEEPEST = 100
+
+
+def documents(name: str, text: str) -> Iterator[tuple[int, Any]]:
+    """Each document of the text with the line it begins on, as plain JSON values. Raises Invalid with the place."""
+    if len(text) > LARGEST:
+        raise Invalid.field("file", f"{name}: at most {LARGEST // 1024**2} MB of YAML are read; split the file.")
+    try:
+        loader = yaml.SafeLoader(text)
+        while loader.check_node():
+            node = loader.get_node()
+            if node is None:
+                break
+            line = node.start_mark.line + 1
+            measure(node, name)
+            yield line, plain(loader.construct_document(node))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        raise Invalid.field("file", f"{name} is no YAML: {error.problem or error.context}{place}.") from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise Invalid.field("file", f"{name} holds a character YAML does not allow (line {line}).") from None
+    except RecursionError:
+        raise Invalid.field("file", f"{name} is nested too deep to be read.") from None
+    except (ValueError, yaml.YAMLError) as error:
+        raise Invalid.field("file", f"{name} can't be read as YAML: {str(error)[:200]}.") from None
+
+
+def measure(node: yaml.Node, name: str) -> None:
+    """Refuse what unfolds to more than two million values: aliases let a small file do that."""
+    sizes: dict[int, int | None] = {}  # None while the node is being measured
+    waiting: list[tuple[yaml.Node, bool]] = [(node, False)]
+    while waiting:
+        current, ready = waiting.pop()
+        inner = _inner(current)
+        if ready:
+            sizes[id(current)] = 1 + sum(sizes[id(child)] or 0 for child in inner)
+        elif id(current) not in sizes:
+            sizes[id(current)] = None
+            waiting += [(current, True), *((child, False) for child in inner)]
+            continue
+        if (sizes[id(current)] or MOST_VALUES + 1) > MOST_VALUES:
+            raise Invalid.field("file", f"{name} unfolds to more than {MOST_VALUES:,} values, or holds itself (line {current.start_mark.line + 1}).")
+
+
+def _inner(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+
+
+def plain(value: Any, depth: int = 0) -> Any:
+    """What YAML makes of a value, as JSON would hold it: keys are text, dates are text, no NaN."""
+    if depth > DEEPEST:
+        raise ValueError(f"nested more than {DEEPEST} deep")
+    match value:
+        case dict():
+            return {str(key): plain(inner, depth + 1) for key, inner in value.items()}
+        case list() | tuple() | set():
+            return [plain(inner, depth + 1) for inner in value]
+        case float():
+            return value if math.isfinite(value) else str(value)
+        case bytes() | datetime() | date():
+            return str(value)
+    return value

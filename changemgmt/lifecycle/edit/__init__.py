@@ -1,0 +1,8 @@
+"""Every write of content, whichever table it lies in: lock, permission, amend, digest, event."""
+
+from .items import add_items, change_item, remove_item
+from .plan import alter_plan, set_plan
+from .record import create_change, edit_change
+from .ties import attach, detach, link, unlink
+
+__all__ = ["add_items", "alter_plan", "attach", "change_item", "create_change", "detach", "edit_change", "link", "remove_item", "set_plan", "unlink"]

@@ -1,0 +1,109 @@
+"""What is computed about a change: risk, preview, impact, windows, the gate."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+from typing import Any
+
+from changemgmt.assessment.queries import assessment_of
+from changemgmt.lifecycle import assess as assessing
+from changemgmt.lifecycle.compute_preview import ask_for_preview
+from changemgmt.lifecycle.start import gate_of
+from changemgmt.preview.queries import impact_of, preview_of
+from changemgmt.scheduling.queries import windows_for
+
+from .call import Call
+from .record import pairs
+
+
+def assess(call: Call) -> None:
+    """Answer what is asked about the business, or show the risk with its factors."""
+    answers = pairs(call.business_impact or [])
+    if answers:
+        assessing.answer(call.number, answers, seen=call.seen, **call.acting)
+    elif call.again:
+        assessing.reassess(call.number, **call.acting)
+    found = assessment_of(call.change)
+    lines = [
+        f"risk {found['level'] or 'not assessed'}"
+        + (f" (technical {found['technical']:.2f}, business {found['business']:.2f}, overall {found['overall']:.2f})" if found["level"] else "")
+    ]
+    if call.business_impact is not None or call.all_factors:
+        lines += [f"  {name}: {factor['score']:.2f} × {factor['weight']:.2f}  {factor['basis']}" for name, factor in found["factors"].items()]
+    if call.technical_risk or call.all_factors:
+        lines += [
+            f"  {risk['category']}: likelihood {risk['likelihood']}, impact {risk['impact']}, score {risk['score']}; {risk['mitigation']}"
+            for risk in found["risks"]
+        ]
+    if call.dependencies or call.all_factors:
+        lines += [f"  {name}: {text}" for name, text in found["statements"].items()]
+    call.answer(found, lines)
+
+
+def preview(call: Call) -> None:
+    """Show the preview; compute it first when asked to."""
+    if call.compute:
+        ask_for_preview(call.number, **call.acting)
+    found = preview_of(call.change, call.reader)
+    summary = found["summary"]
+    lines = [
+        f"{found['state']}: {summary['added']} added, {summary['changed']} changed, {summary['removed']} removed, {summary['affected']} affected"
+    ]
+    lines += [f"  {check['severity']}: {check['key'] or ''} {check['message']}" for check in found["checks"]]
+    lines += [
+        f"  drift: {row['key']} {row['field']}: {row['base']} → {row['live']}, proposed {row['proposed']} (by {row['moved_by']})"
+        for row in found["drift"]
+    ]
+    call.answer(found, lines)
+
+
+def impact(call: Call) -> None:
+    """What the change reaches, with the path that explains each."""
+    found = impact_of(call.change, call.reader)
+    found = found | {"affected": found["affected"][: call.limit] if call.limit else found["affected"]}
+    lines = [
+        f"{found['state']}: {len(found['affected'])} components reached, {found['users']} users; "
+        + ", ".join(f"{layer} {count}" for layer, count in found["by_layer"].items())
+    ]
+    lines += [f"  {row['score']:.2f}  {row['effect']:8}  {row['layer']:12}  {row['key']}  {path(row['path'])}" for row in found["affected"]]
+    lines += [f"  meets {row['number']} ({row['kind']}): {', '.join(row['keys'][:5])}".removesuffix(": ") for row in found["collisions"]]
+    call.answer(found, lines)
+
+
+def path(steps: list[dict[str, Any]]) -> str:
+    """An explaining path as one reads it."""
+    words = [
+        step["key"] if "relation" not in step else ("→" if step["direction"] == "forward" else "←") + f" {step['relation']} {step['key']}"
+        for step in steps
+    ]
+    return " ".join(words)
+
+
+def windows(call: Call) -> None:
+    """The best windows for it."""
+    found = [
+        window.as_dict()
+        for window in windows_for(
+            call.change,
+            earliest=call.moment("earliest"),
+            latest=call.moment("latest"),
+            duration=timedelta(minutes=call.duration),
+            limit=call.limit,
+            now=call.now,
+            viewer=call.reader if call.reader.username else None,
+        )
+    ]
+    lines = [
+        f"{row['start']} to {row['end']}  score {row['score']:.2f}  " + ", ".join(f"{name} {value:g}" for name, value in row["factors"].items())
+        for row in found
+    ]
+    call.answer(found, lines or "No window is free in this span.")
+
+
+def gate(call: Call) -> None:
+    """May it be deployed now? Ends with 1 when not."""
+    found = gate_of(call.change, now=call.now, viewer=call.reader if call.reader.username else None)
+    call.answer(found, "yes" if found["allowed"] else ["no", *(f"  {reason}" for reason in found["reasons"])])
+    if not found["allowed"]:
+        sys.exit(1)

@@ -1,0 +1,145 @@
+"""`manage.py architecture import|export|impact`: the architecture on the command line."""
+
+import json
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from tqdm import tqdm
+
+from changemgmt.accounts.models import User
+from changemgmt.accounts.queries import people_with_role
+from changemgmt.architecture.exports import EXPORTS
+from changemgmt.architecture.impact import impact_of_components
+from changemgmt.architecture.importers.files import of_path
+from changemgmt.architecture.imports import READERS
+from changemgmt.architecture.models import ImportRun
+from changemgmt.audit.context import acting
+from changemgmt.core.errors import DomainError
+from changemgmt.core.time import utc_now
+from changemgmt.lifecycle.import_architecture import import_architecture, read_mapping
+
+SHOWN = 20
+
+
+class Command(BaseCommand):
+    help = "Imports and exports the architecture, and says what a change of components would reach."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True)
+        importing = verbs.add_parser("import", help="bring in a file or folder of another tool")
+        importing.add_argument("path", type=Path, help="file, zip or folder; .gz and .xz are read")
+        importing.add_argument("--format", choices=READERS, required=True)
+        importing.add_argument("--source", help="name of the source (default: the name of the file)")
+        importing.add_argument("--namespace", default="", help="prefix of keys that have none")
+        importing.add_argument("--mapping", type=Path, help="YAML file: our field and its column (default: the shipped one of the source)")
+        importing.add_argument("--preview", action="store_true", help="only say what would be done")
+        importing.add_argument("--no-create-types", action="store_true", help="leave out what has an unknown type")
+        importing.add_argument("--user", help="who imports (default: the first administrator)")
+        importing.add_argument("--json", action="store_true", help="print the report as JSON")
+        exporting = verbs.add_parser("export", help="write the whole architecture")
+        exporting.add_argument("--as", dest="form", choices=EXPORTS, default="json")
+        exporting.add_argument("--output", type=Path, help="file to write (default: standard output)")
+        impact = verbs.add_parser("impact", help="what a change of these components would reach")
+        impact.add_argument("keys", nargs="+")
+        impact.add_argument("--operation", choices=["create", "update", "delete"], default="update")
+        impact.add_argument("--max-depth", type=int, default=6)
+        impact.add_argument("--min-score", type=float, default=0.05)
+        impact.add_argument("--json", action="store_true")
+
+    def handle(self, *, verb: str, **options: Any) -> None:
+        try:
+            with acting(channel="cli"):
+                getattr(self, f"do_{verb}")(**options)
+        except DomainError as error:
+            raise CommandError(error.detail, returncode=2) from None
+
+    def do_import(self, *, path: Path, format: str, source: str | None, namespace: str, mapping: Path | None, preview: bool, **options: Any) -> None:
+        with tqdm(disable=None, file=self.stderr._out, unit=" records") as bar:
+            run = import_architecture(
+                of_path(path),
+                actor=importer(options["user"]),
+                now=utc_now(),
+                format=format,
+                source=source or path.stem,
+                mode="preview" if preview else "apply",
+                mapping=read_mapping(mapping) if mapping else None,
+                namespace=namespace,
+                create_types=not options["no_create_types"],
+                file_name=path.name,
+                progress=lambda phase, done, total: show(bar, phase, done, total),
+            )
+        self.stdout.write(json.dumps(as_json(run), indent=2) if options["json"] else as_text(run))
+
+    def do_export(self, *, form: str, output: Path | None, **options: Any) -> None:
+        content = EXPORTS[form].write()
+        if output:
+            output.write_bytes(content)
+        else:
+            sys.stdout.buffer.write(content)
+            sys.stdout.buffer.flush()
+
+    def do_impact(self, *, keys: list[str], operation: str, max_depth: int, min_score: float, **options: Any) -> None:
+        impact = impact_of_components(keys, operation=operation, max_depth=max_depth, min_score=min_score)
+        if options["json"]:
+            self.stdout.write(json.dumps(impact, indent=2))
+            return
+        self.stdout.write(f"{len(impact['affected'])} components are reached, {impact['users']} users.")
+        for row in impact["affected"]:
+            self.stdout.write(f"{row['score']:.2f}  {row['distance']}  {row['effect']:8}  {row['layer']:12}  {row['key']}  {in_words(row['path'])}")
+
+
+def importer(username: str | None) -> User:
+    """Who imports: the named user, or the first administrator."""
+    found = User.objects.filter(username=username).first() if username else people_with_role("administrator").order_by("pk").first()
+    if found is None:
+        raise CommandError(
+            f"There is no user {username!r}." if username else "There is no administrator yet; name somebody with --user.", returncode=2
+        )
+    return found
+
+
+def show(bar: Any, phase: str, done: int, total: int) -> None:
+    """Move the progress bar; a new phase begins anew. Off a terminal there is no bar."""
+    if bar.disable:
+        return
+    if bar.desc != f"{phase}: ":
+        bar.reset(total or None)
+        bar.set_description(phase)
+    bar.update(done - bar.n)
+
+
+def as_json(run: ImportRun) -> dict[str, Any]:
+    return {
+        "id": run.pk,
+        "state": run.state,
+        "mode": run.mode,
+        "source": run.source,
+        "components": run.components,
+        "relations": run.relations,
+        "skipped": run.skipped,
+        "new_types": run.options.get("new_types", []),
+        "revision": run.revision,
+    }
+
+
+def as_text(run: ImportRun) -> str:
+    """The report for a reader, with the first places that were left out."""
+    lines = ["This would be done:" if run.mode == "preview" else f"Done, revision {run.revision}:"]
+    for name, counts in (("components", run.components), ("relations", run.relations)):
+        lines.append(f"  {name}: " + ", ".join(f"{count} {word}" for word, count in counts.items()))
+    lines += [f"  new: {made}" for made in run.options.get("new_types", [])]
+    lines += [f"  left out: {entry['where']}: {entry['reason']}" for entry in run.skipped[:SHOWN]]
+    if len(run.skipped) > SHOWN:
+        lines.append(f"  … and {len(run.skipped) - SHOWN} more (see --json)")
+    return "\n".join(lines)
+
+
+def in_words(path: list[dict[str, str]]) -> str:
+    """An explaining path as one reads it."""
+    words = [path[0]["key"]]
+    for step in path[1:]:
+        words.append(f"→ {step['relation']} → {step['key']}" if step["direction"] == "forward" else f"← {step['relation']} ← {step['key']}")
+    return " ".join(words)

@@ -1,0 +1,73 @@
+"""What the running side does by itself. Every task can come twice, late or not at all: the database says what is owed."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from changemgmt.accounts.models import Delegation
+from changemgmt.audit.models import Event
+from changemgmt.changes.models import AMENDABLE, Change
+from changemgmt.core.time import utc_now
+from changemgmt.lifecycle.compute_preview import compute_asked
+from changemgmt.lifecycle.delegate import judge_votes
+from changemgmt.lifecycle.import_architecture import finish_import
+from changemgmt.lifecycle.membership import join, leave
+from changemgmt.lifecycle.reopen_review import rebase
+from changemgmt.lifecycle.review import review
+from changemgmt.preview.queries import state_of
+
+
+@shared_task
+def carry_on(*, event_id: int) -> None:
+    """After a submission or an amendment: compute what is missing and begin the review. Changes nothing where that is done."""
+    number = Event.objects.values_list("change", flat=True).get(pk=event_id)
+    review(number, now=utc_now())
+
+
+@shared_task
+def rebase_open_changes(*, event_id: int = 0) -> None:
+    """After the architecture moved: compute every open change anew whose preview fell stale by it."""
+    for change in Change.objects.filter(state__in=AMENDABLE, preview__isnull=False, imported=False).order_by("pk").iterator():
+        if state_of(change) == "stale":
+            rebase(change.number, now=utc_now())
+
+
+@shared_task
+def sweep() -> None:
+    """What a lost message left undone; what is due by the clock is done by `sla`."""
+    now = utc_now()
+    unasked = Change.objects.filter(state="in_review").exclude(rounds__outcome="pending")
+    for number in (Change.objects.filter(state="submitted") | unasked).filter(imported=False).values_list("number", flat=True):
+        review(number, now=now)
+
+
+@shared_task
+def judge_membership(*, event_id: int) -> None:
+    """After somebody was deactivated or lost a role."""
+    username = Event.objects.values_list("object", flat=True).get(pk=event_id).removeprefix("user:")
+    leave(username, now=utc_now())
+
+
+@shared_task
+def ask_newcomer(*, event_id: int) -> None:
+    """After somebody was given a role, or came back."""
+    join(Event.objects.values_list("object", flat=True).get(pk=event_id).removeprefix("user:"), now=utc_now())
+
+
+@shared_task
+def judge_stand_in(*, event_id: int) -> None:
+    """After a delegation was revoked: what its verb did not come to any more."""
+    key = Event.objects.values_list("object", flat=True).get(pk=event_id).removeprefix("delegation:")
+    judge_votes(Delegation.objects.get(pk=key), now=utc_now())
+
+
+@shared_task
+def compute_asked_preview(*, event_id: int) -> None:
+    """After somebody asked for the preview of a change too large to wait for, or answered the question that held it up."""
+    compute_asked(Event.objects.values_list("change", flat=True).get(pk=event_id), now=utc_now())
+
+
+@shared_task
+def finish_queued_import(*, event_id: int) -> None:
+    """After a large file was handed in for import."""
+    finish_import(int(Event.objects.values_list("object", flat=True).get(pk=event_id).removeprefix("import:")), now=utc_now())

@@ -1,0 +1,104 @@
+"""Writes of the preview: what was computed is kept; items are applied to the live architecture and taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from changemgmt.architecture.actions import Applied, lock, write
+from changemgmt.architecture.catalogue import Catalogue
+from changemgmt.changes.models import Change, Item, Preview, Reach
+from changemgmt.core.errors import NotPossible
+
+from .compute import Computed, overlay_images
+from .drift import base_of
+from .models import AppliedItem
+from .queries import items_digest, public_name
+from .reverting import undoing
+
+BATCH = 1000
+
+
+def store(change: Change, computed: Computed, *, now: datetime) -> Preview:
+    """Keep what was computed, in the place of what was kept before, with the reach it is found by."""
+    preview, _ = Preview.objects.update_or_create(
+        change=change,
+        defaults={
+            "state": computed.state,
+            "version": change.version,
+            "items_digest": items_digest(change.items.all()),
+            "revision": computed.revision,
+            "impact": computed.impact,
+            "diff": computed.diff,
+            "summary": computed.summary,
+            "checks": computed.checks,
+            "drift": computed.drift,
+            "layout": computed.layout,
+            "result_digest": computed.result_digest,
+            "started_at": now,
+            "computed_at": now,
+            "error": "",
+        },
+    )
+    Reach.objects.filter(change=change).delete()
+    Reach.objects.bulk_create([Reach(change=change, key=key, score=score, direct=direct) for key, score, direct in computed.reach], batch_size=BATCH)
+    change.preview = preview
+    return preview
+
+
+def apply_items(change: Change, items: Iterable[Item], *, actor: str, now: datetime, step: str = "") -> Applied:
+    """Write these items into the live architecture, in the caller's transaction, as one revision.
+
+    Only where the base did not move or was re-based clean; otherwise NotPossible names base, live and proposed of every conflict.
+    """
+    lock()
+    chosen = list(items)
+    _refuse_applied(change, chosen)
+    base = base_of(change, chosen)
+    conflicts = [row for row in base.drift if row.conflict]
+    if conflicts:
+        sentences = [replace(row, moved_by=public_name(row.moved_by, change)).sentence for row in conflicts]
+        raise NotPossible(f"The architecture moved under this change. {sentences[0]}", errors={"items": sentences})
+    steps = overlay_images(base, Catalogue.load())
+    applied = write(steps, actor=actor, now=now, change=change.number, reason=f"step {step}" if step else "")
+    AppliedItem.objects.bulk_create(
+        [
+            AppliedItem(
+                change=change,
+                item_id=item.pk,
+                step=step,
+                object=image.object,
+                key=image.key,
+                before=image.before,
+                after=image.after,
+                revision=applied.revision,
+            )
+            for item, image in zip(chosen, steps, strict=True)
+        ],
+        batch_size=BATCH,
+    )
+    return applied
+
+
+def _refuse_applied(change: Change, items: Sequence[Item]) -> None:
+    there = AppliedItem.objects.filter(change=change, reverted_in=None, item_id__in=[item.pk for item in items][:900])
+    if twice := list(there.values_list("key", flat=True)[:5]):
+        raise NotPossible(f"Applied already: {', '.join(twice)}.")
+
+
+def revert_items(change: Change, *, actor: str, now: datetime, step: str | None = None) -> Applied | None:
+    """Take back what this change applied (or what one step did), in the caller's transaction, as a new revision.
+
+    Where something later moved the same fields it raises NotPossible with their names, and nothing is reverted. None: nothing to revert.
+    """
+    lock()
+    plan = undoing(change, step)
+    if not plan.rows:
+        return None
+    if plan.problems:
+        sentences = [f"{sentence}{f' ({public_name(by, change)})' if by else ''}." for _, sentence, by in plan.problems]
+        raise NotPossible(f"Later changes stand on this one. {sentences[0]}", errors={"items": sentences})
+    applied = write(plan.steps, actor=actor, now=now, change=change.number, reason="revert")
+    AppliedItem.objects.filter(pk__in=[row.pk for row in plan.rows]).update(reverted_in=applied.revision)
+    return applied

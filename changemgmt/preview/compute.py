@@ -1,0 +1,233 @@
+"""What a change would do: its overlay on the live architecture, its reach, its difference, its checks. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from changemgmt.architecture.catalogue import Catalogue
+from changemgmt.architecture.effects import effects
+from changemgmt.architecture.graph import Graph, current_rules, graph_at
+from changemgmt.architecture.impact import summed
+from changemgmt.architecture.models import Component, Layer, Relation
+from changemgmt.architecture.overlay import DEFAULT_BOUNDS, Bounds, Link, Node, Overlay, View
+from changemgmt.architecture.propagation import EdgeSeed, Reach, ranked, search
+from changemgmt.architecture.queries import images, portions
+from changemgmt.architecture.rules import COMPONENT, CREATE, DELETE, RELATION, UPDATE, Image, end_of, ends, severity
+from changemgmt.changes.models import Change
+from changemgmt.core.canonical import digest
+
+from .checks import checks_of
+from .diff import diff_of_images
+from .drift import Base, base_of
+from .layout import Edge, Vertex, layout
+from .rules import Proposal, counts, overlaid
+
+
+@dataclass(frozen=True)
+class Computed:
+    """Everything a preview stores, in the shapes of the API. `reach`: key, score and whether it is changed itself."""
+
+    revision: int
+    impact: dict[str, Any]
+    diff: dict[str, Any]
+    summary: dict[str, int]
+    checks: list[dict[str, Any]]
+    drift: list[dict[str, Any]]
+    layout: dict[str, Any]
+    result_digest: str
+    reach: list[tuple[str, float, bool]]
+    images: tuple[Image, ...]
+
+    @property
+    def state(self) -> str:
+        return "conflict" if any(row["conflict"] for row in self.drift) else "ready"
+
+
+def compute(change: Change, *, now: datetime, bounds: Bounds = DEFAULT_BOUNDS) -> Computed:
+    """The preview of a change against the architecture of this moment. Its cost follows the change and its reach."""
+    base = base_of(change)
+    catalogue = Catalogue.load()
+    steps = overlay_images(base, catalogue)
+    graph, rules = graph_at(None), current_rules()
+    reached = reach_of(base.proposals, steps, graph, rules, catalogue, bounds)
+    diff = diff_of_images(steps)
+    impact = impact_shape(reached, base.proposals, graph.revision, change.version)
+    summary = counts(steps) | {"affected": len(impact["affected"])}
+    return Computed(
+        revision=graph.revision,
+        impact=impact,
+        diff=diff,
+        summary=summary,
+        checks=checks_of(steps, impact["affected"], catalogue, rules),
+        drift=[row.as_dict() for row in base.drift],
+        layout=picture(steps, reached, impact),
+        result_digest=digest({"diff": diff, "affected": [[row["key"], row["score"], row["effect"]] for row in impact["affected"]]}),
+        reach=reach_rows(base.proposals, reached, steps, catalogue),
+        images=tuple(steps),
+    )
+
+
+def overlay_images(base: Base, catalogue: Catalogue) -> list[Image]:
+    """Every item over the live thing, as it would be."""
+    found = []
+    for proposal in base.proposals:
+        image = overlaid(proposal, base.live[proposal.object].get(proposal.key))
+        if image.after is not None and image.object == COMPONENT:
+            image = Image(image.object, image.key, image.before, catalogue.completed(image.after))
+        found.append(image)
+    return found
+
+
+# The reach.
+
+
+def severity_of(proposal: Proposal, catalogue: Catalogue, type_name: str | None) -> float:
+    """The severity of one item: an update that touches an attribute its type marks as interface weighs more."""
+    known = catalogue.types.get(type_name or "")
+    attributes = proposal.data.get("attributes") or {}
+    interface = bool(known and set(known.interface_attributes) & set(attributes)) if isinstance(attributes, Mapping) else False
+    return severity(proposal.operation, interface=interface, replace=proposal.replace)
+
+
+def reach_of(
+    proposals: Sequence[Proposal], steps: Sequence[Image], graph: Graph, rules: Mapping[str, Any], catalogue: Catalogue, bounds: Bounds
+) -> Reach:
+    """Propagation over the old graph and, where the change adds or removes something, over the new one."""
+    seeds, edges = _seeds(proposals, steps, catalogue)
+    overlay = overlay_of(steps, graph)
+    old = search(View(graph, rules, bounds=bounds), seeds[UPDATE] | seeds[DELETE], [*edges[UPDATE], *edges[DELETE]], bounds=bounds)
+    found = [old]
+    if overlay.removed_components or overlay.removed_relations or overlay.nodes or overlay.links:
+        found.append(search(View(graph, rules, overlay, bounds), seeds[UPDATE] | seeds[CREATE], [*edges[UPDATE], *edges[CREATE]], bounds=bounds))
+    needs = {step.key: step.after["needs"] for step in steps if step.object == COMPONENT and step.after}
+    return ranked(found, frozenset(key for part in seeds.values() for key in part), effects(graph, rules, overlay, needs))
+
+
+def _seeds(
+    proposals: Sequence[Proposal], steps: Sequence[Image], catalogue: Catalogue
+) -> tuple[dict[str, dict[str, float]], dict[str, list[EdgeSeed]]]:
+    """Severity by component and by relation, by what is done to them."""
+    seeds: dict[str, dict[str, float]] = {CREATE: {}, UPDATE: {}, DELETE: {}}
+    edges: dict[str, list[EdgeSeed]] = {CREATE: [], UPDATE: [], DELETE: []}
+    for proposal, step in zip(proposals, steps, strict=True):
+        image = step.after or step.before
+        if image is None:
+            continue
+        weight = severity_of(proposal, catalogue, image["type"])
+        if proposal.object == COMPONENT:
+            seeds[step.operation][proposal.key] = weight
+        else:
+            edges[step.operation].append(EdgeSeed(image["source"], image["type"], image["target"], weight))
+    return seeds, edges
+
+
+def overlay_of(steps: Sequence[Image], graph: Graph) -> Overlay:
+    """What the change adds to the graph and takes from it."""
+    gone = [step for step in steps if step.after is None and step.before]
+    made = [step.after for step in steps if step.before is None and step.after]
+    links = [image for image in made if "source" in image]
+    gone_keys = [step.key for step in gone if step.object == RELATION]
+    numbers = {pk for portion in portions(gone_keys) for pk in Relation.objects.filter(key__in=portion).values_list("pk", flat=True)}
+    return Overlay(
+        removed_components=frozenset(step.key for step in gone if step.object == COMPONENT),
+        removed_relations=frozenset(numbers),
+        nodes=tuple(
+            Node(image["key"], image["layer"], image["type"], image["criticality"], image["users"], image["needs"])
+            for image in made
+            if "source" not in image
+        ),
+        links=tuple(_links(links, graph)),
+    )
+
+
+def _links(made: list[dict[str, Any]], graph: Graph) -> Iterable[Link]:
+    """New relations, and those live ones that become nodes because a new relation ends on them."""
+    ended_on = {key for image in made for object, key in ends(image) if object == RELATION}
+    new = {image["key"] for image in made}
+    for image in made:
+        yield Link(image["key"], image["source"], image["type"], image["target"], node=image["key"] in ended_on)
+    waiting = [key for key in sorted(ended_on - new) if graph.index(f"relation:{key}") is None]
+    for key, image in images(RELATION, waiting).items():
+        yield Link(key, image["source"], image["type"], image["target"], only_node=True)
+
+
+def impact_shape(reached: Reach, proposals: Sequence[Proposal], revision: int, version: int) -> dict[str, Any]:
+    """The impact as the API shows it, without collisions, which depend on who looks."""
+    direct = sorted({proposal.key for proposal in proposals if proposal.object == COMPONENT})
+    return {"revision": revision, "version": version, "state": "ready", "direct": direct, **summed(reached, direct)}
+
+
+def reach_rows(proposals: Sequence[Proposal], reached: Iterable[Any], steps: Sequence[Image], catalogue: Catalogue) -> list[tuple[str, float, bool]]:
+    """What the change reaches, by component: itself, what it propagates to, and the ends of the relations it writes."""
+    rows: dict[str, tuple[str, float, bool]] = {}
+    for step in steps:
+        image = step.after or step.before
+        if step.object == RELATION and image:
+            rows |= {key: (key, 0.0, False) for object, key in ends(image) if object == COMPONENT}
+    rows |= {one.key: (one.key, one.score, False) for one in reached}
+    for proposal, step in zip(proposals, steps, strict=True):
+        if proposal.object == COMPONENT:
+            weight = severity_of(proposal, catalogue, (step.after or step.before or {}).get("type"))
+            rows[proposal.key] = (proposal.key, weight, True)
+    return list(rows.values())
+
+
+# The picture.
+
+
+def picture(steps: Sequence[Image], reached: Sequence[Any], impact: Mapping[str, Any]) -> dict[str, Any]:
+    """The reach by layer: the strongest of each, what is changed, and the ends of changed relations."""
+    layers = list(Layer.objects.order_by("order", "name").values_list("name", flat=True))
+    states = {step.key: {CREATE: "added", UPDATE: "changed", DELETE: "removed"}[step.operation] for step in steps if step.object == COMPONENT}
+    affected = {row["key"]: row for row in impact["affected"]}
+    relation_steps = [(step, step.after or step.before or {}) for step in steps if step.object == RELATION and (step.after or step.before)]
+    shown = _strongest_by_layer(impact["affected"])
+    wanted = {*states, *(row["key"] for row in shown), *(key for _, image in relation_steps for object, key in ends(image) if object == COMPONENT)}
+    names = _names_of(wanted, steps)
+    vertices = [_vertex(key, names[key], states.get(key), affected.get(key)) for key in sorted(wanted) if key in names]
+    extra = [Vertex(row["key"], row["key"], row["layer"], "indirect", -1.0) for row in impact["affected"] if row["key"] not in wanted]
+    edges = [edge for row in shown for edge in _path_edges(row["path"])]
+    for step, image in relation_steps:
+        state = {CREATE: "added", UPDATE: "hit", DELETE: "removed"}[step.operation]
+        edges.append(Edge(end_of(image["source"])[1], end_of(image["target"])[1], state))
+    return layout([*vertices, *extra], edges, layers)
+
+
+def _strongest_by_layer(affected: Sequence[dict[str, Any]], most: int = 12) -> list[dict[str, Any]]:
+    seen: dict[str, int] = {}
+    chosen = []
+    for row in affected:
+        seen[row["layer"]] = seen.get(row["layer"], 0) + 1
+        if seen[row["layer"]] <= most:
+            chosen.append(row)
+    return chosen
+
+
+def _names_of(keys: set[str], steps: Sequence[Image]) -> dict[str, tuple[str, str]]:
+    """Name and layer by key, of live components and of those the change makes."""
+    found = {
+        key: (name, layer)
+        for portion in portions(sorted(keys))
+        for key, name, layer in Component.objects.filter(key__in=portion).values_list("key", "name", "layer__name")
+    }
+    return found | {
+        step.key: (step.after["name"], step.after["layer"]) for step in steps if step.object == COMPONENT and step.after and step.key in keys
+    }
+
+
+def _vertex(key: str, known: tuple[str, str], state: str | None, row: dict[str, Any] | None) -> Vertex:
+    name, layer = known
+    if state:
+        return Vertex(key, name, layer, state, 1.0)
+    if row is None:
+        return Vertex(key, name, layer, "context", 0.0)
+    return Vertex(key, name, layer, "direct" if row["distance"] == 1 else "indirect", row["score"])
+
+
+def _path_edges(path: Sequence[Mapping[str, str]]) -> Iterable[Edge]:
+    """The steps of an explaining path between components; relations on the way are passed through."""
+    stops = [step["key"] for step in path if not step["key"].startswith("relation:")]
+    return [Edge(one, two) for one, two in zip(stops, stops[1:], strict=False)]

@@ -1,0 +1,204 @@
+"""Reads of the preview. A GET computes nothing that is stored: it answers what is kept and says when that is stale."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from django.db.models import OuterRef, Subquery
+
+from changemgmt.accounts.models import User
+from changemgmt.architecture.models import Revision
+from changemgmt.architecture.queries import images
+from changemgmt.architecture.rules import OBJECTS, Image
+from changemgmt.changes.digest import item_content
+from changemgmt.changes.models import OPEN, Change, Item, Preview, Reach
+from changemgmt.changes.queries import visible_to
+from changemgmt.core.canonical import digest
+from changemgmt.core.reading import active, once
+
+from .drift import base_of
+from .models import AppliedItem
+from .reverting import undoing
+from .rules import overlap, same, written_fields
+
+HIDDEN = "a change you may not see"
+MOST_MEETINGS = 5000
+
+
+def items_digest(items: Iterable[Item]) -> str:
+    """The digest of what was computed from: every item with the base it was written against."""
+    return digest([item_content(item) | {"before": item.before} for item in items])
+
+
+@once
+def stored(change: Change) -> Preview | None:
+    """What is kept of the change's preview, whole."""
+    return Preview.objects.filter(change=change).first()
+
+
+@once
+def state_of(change: Change) -> str:
+    """`ready`, `running`, `stale` or `conflict`. Stale: the items changed since, or the architecture moved within the reach."""
+    few = Preview.objects.filter(change=change).only("state", "items_digest", "revision", "change")
+    preview = stored(change) if active() else few.first()
+    if preview is None or preview.state == Preview.State.FAILED:
+        return "stale"
+    if preview.state == Preview.State.RUNNING:
+        return "running"
+    if has_applied(change):
+        return "ready"
+    if preview.items_digest != items_digest(change.items.all()) or moved_within(change, preview.revision):
+        return "stale"
+    return preview.state
+
+
+def has_applied(change: Change) -> bool:
+    """Whether anything of it was ever written into the live architecture: then its preview is history, and does not fall stale."""
+    if active() and change.actual_start is None:
+        return False  # nothing is applied before it starts
+    return AppliedItem.objects.filter(change=change).exists()
+
+
+@once
+def moved_within(change: Change, revision: int) -> bool:
+    touched: set[str] = set()
+    for keys in Revision.objects.filter(number__gt=revision).values_list("touched", flat=True):
+        touched |= set(keys)
+    if not touched:
+        return False
+    if "*" in touched or any(key.startswith("type:") for key in touched):
+        return True
+    own = set(change.items.values_list("key", flat=True)) | set(change.reach.values_list("key", flat=True))
+    return bool(own & touched)
+
+
+def preview_of(change: Change, viewer: User | None = None) -> dict[str, Any]:
+    """The preview as the API shows it. For a viewer, changes they may not see are not named."""
+    preview = stored(change)
+    if preview is None:
+        nothing = {"added": 0, "changed": 0, "removed": 0, "affected": 0}
+        return {"state": "stale", "revision": None, "base_revision": base_revision(change), "summary": nothing, "checks": [], "drift": []}
+    return {
+        "state": state_of(change),
+        "revision": preview.revision,
+        "base_revision": base_revision(change),
+        "version": preview.version,
+        "computed_at": preview.computed_at,
+        "summary": preview.summary,
+        "checks": preview.checks,
+        "drift": masked(preview.drift, viewer),
+    }
+
+
+def base_revision(change: Change) -> int | None:
+    """The oldest revision its items were written against."""
+    return min((item.base_revision for item in change.items.all()), default=None)
+
+
+def masked(drift: list[dict[str, Any]], viewer: User | None) -> list[dict[str, Any]]:
+    """Drift rows without the numbers of changes the viewer may not see."""
+    numbers = {row["moved_by"] for row in drift if row["moved_by"]}
+    if viewer is None or not numbers:
+        return drift
+    known = set(Change.objects.filter(number__in=numbers).values_list("number", flat=True))
+    seen = set(visible_to(viewer).filter(number__in=known).values_list("number", flat=True))
+    return [row | {"moved_by": HIDDEN} if row["moved_by"] in known - seen else row for row in drift]
+
+
+def public_name(by: str, change: Change) -> str:
+    """Who moved something, in words that stay on the record for everybody: a confidential change other than this one is not named."""
+    return HIDDEN if by != change.number and Change.objects.filter(number=by, confidential=True).exists() else by
+
+
+def impact_of(change: Change, viewer: User | None = None) -> dict[str, Any]:
+    """The stored impact with the collisions of this moment, as the API shows it."""
+    preview = stored(change)
+    empty: dict[str, Any] = {"revision": None, "version": change.version, "direct": [], "affected": [], "by_layer": {}, "users": 0, "services": []}
+    kept = preview.impact if preview else empty
+    return {**empty, **kept, "state": state_of(change), "collisions": collisions_of(change, viewer)}
+
+
+def layout_of(change: Change) -> dict[str, Any]:
+    """The positions of the picture; empty where nothing was computed."""
+    preview = stored(change)
+    return (preview.layout if preview else None) or {}
+
+
+def diff_of(change: Change) -> dict[str, Any]:
+    """The difference, field by field, as the API shows it."""
+    preview = stored(change)
+    return (preview.diff if preview else None) or {"components": [], "relations": []}
+
+
+def drift_of(change: Change) -> list[dict[str, Any]]:
+    """The drift of this very moment, computed fresh: what the guard of `start` asks."""
+    return [row.as_dict() for row in base_of(change).drift]
+
+
+# Collisions: open changes whose items or reach meet this one.
+
+
+def collisions_of(change: Change, viewer: User | None) -> list[dict[str, Any]]:
+    """Other open changes that write the same fields (`field`) or things (`component`), or reach the same components (`reach`).
+
+    Of those the viewer may not see it says that there are some, once for each kind, and not what they touch.
+    """
+    found: dict[tuple[int, str], set[str]] = defaultdict(set)
+    for other, kind, key in (*_same_things(change), *_same_reach(change)):
+        found[other, kind].add(key)
+    numbers = dict(Change.objects.filter(pk__in={other for other, _ in found}).values_list("pk", "number"))
+    seen = set(numbers.values()) if viewer is None else set(visible_to(viewer).filter(pk__in=numbers).values_list("number", flat=True))
+    rows = [
+        {"number": numbers[other], "kind": kind, "keys": sorted(keys)[:100], "count": len(keys)}
+        for (other, kind), keys in found.items()
+        if numbers[other] in seen
+    ]
+    hidden = {kind for other, kind in found if numbers[other] not in seen}
+    rows += [{"number": HIDDEN, "kind": kind, "keys": [], "count": 0} for kind in hidden]
+    return sorted(rows, key=lambda row: (("field", "component", "reach").index(row["kind"]), row["number"], row["keys"]))
+
+
+def _same_things(change: Change) -> Iterable[tuple[int, str, str]]:
+    own = {(item.object, item.key): item for item in change.items.all()}
+    if not own:
+        return
+    keys = change.items.values("key")
+    others = Item.objects.filter(key__in=keys, change__state__in=OPEN, change__imported=False).exclude(change=change).order_by("pk")[:MOST_MEETINGS]
+    for other in others:
+        mine = own.get((other.object, other.key))
+        if mine is not None:
+            fields = [written_fields(item.operation, item.object, item.data) for item in (mine, other)]
+            yield other.change_id, "field" if overlap(*fields) else "component", other.key
+
+
+def _same_reach(change: Change) -> Iterable[tuple[int, str, str]]:
+    if active() and (preview := stored(change)) is not None and not (preview.impact.get("affected") or preview.impact.get("direct")):
+        return
+    mine = change.reach.filter(key=OuterRef("key")).values("direct")[:1]
+    meetings = Reach.objects.filter(key__in=change.reach.values("key"), change__state__in=OPEN).exclude(change=change).annotate(mine=Subquery(mine))
+    for other, key, direct, own in meetings.order_by("change", "key").values_list("change", "key", "direct", "mine")[:MOST_MEETINGS]:
+        if not (direct and own):
+            yield other, "reach", key
+
+
+# Reverts.
+
+
+def not_as_written(written: Iterable[Image]) -> list[str]:
+    """Keys of the things that are not, live, what a write made of them."""
+    wanted = {(image.object, image.key): image.after for image in written}
+    live = {(object, key): thing for object in OBJECTS for key, thing in images(object, [key for kind, key in wanted if kind == object]).items()}
+    return sorted(key for (object, key), after in wanted.items() if not same(live.get((object, key)), after))
+
+
+def later_changes(change: Change, viewer: User | None = None) -> list[str]:
+    """What stands in the way of reverting, one sentence each; changes the viewer may not see are not named."""
+    problems = undoing(change).problems
+    movers = {by for _, _, by in problems if by}
+    hidden = set()
+    if viewer is not None and movers:
+        known = set(Change.objects.filter(number__in=movers).values_list("number", flat=True))
+        hidden = known - set(visible_to(viewer).filter(number__in=known).values_list("number", flat=True))
+    return [f"{sentence} ({HIDDEN if by in hidden else by})." if by else f"{sentence}." for _, sentence, by in problems]

@@ -1,0 +1,207 @@
+"""What a change reaches: the array search against a plain walk over every path, and the cases the specification names."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from changemgmt.architecture.effects import effects
+from changemgmt.architecture.graph import Rule, build
+from changemgmt.architecture.overlay import Bounds, Link, Node, Overlay, View
+from changemgmt.architecture.propagation import EdgeSeed, propagate, ranked, search
+
+RULES = {
+    "serving": Rule("forward", 0.9),
+    "realization": Rule("forward", 0.8),
+    "composition": Rule("backward", 0.9),
+    "flow": Rule("forward", 0.5),
+    "peer": Rule("both", 0.6),
+    "always": Rule("backward", 1.0),
+    "association": Rule("none", 1.0),
+    "upward": Rule("forward", 0.7, frozenset({"business", "application"})),
+}
+LAYERS = ("business", "application", "technology")
+
+
+def graph_of(layers, links, needs=None):
+    """`layers`: key -> layer; `links`: (key, source, type, target), where an end may be `relation:<key>`."""
+    ids = {key: place for place, key in enumerate(layers)}
+    numbers = {link[0]: place + 1000 for place, link in enumerate(links)}
+
+    def end(text):
+        return (None, numbers[text.removeprefix("relation:")]) if text.startswith("relation:") else (ids[text], None)
+
+    return build(
+        1,
+        [(ids[key], key, layer, "Thing", 3, 10, (needs or {}).get(key, {})) for key, layer in layers.items()],
+        [(numbers[key], key, kind, *end(source), *end(target)) for key, source, kind, target in links],
+    )
+
+
+def plain(layers, links, seeds, bounds, rules=RULES):
+    """Every path, walked one by one: key -> (score, distance, keys of the path)."""
+    ended_on = {end.removeprefix("relation:") for link in links for end in (link[1], link[3]) if end.startswith("relation:")}
+    steps = []
+    for key, source, kind, target in links:
+        own = f"relation:{key}"
+        pairs = [(source, target)] + ([(source, own), (own, target)] if key in ended_on else [])
+        for one, two in pairs:
+            steps += [(one, two, kind, True), (two, one, kind, False)]
+
+    def weight(one, two, kind, forward):
+        rule = rules[kind]
+        if rule.propagation not in ("both", "forward" if forward else "backward") or (bounds.types is not None and kind not in bounds.types):
+            return 0
+        if rule.layers and any(node in layers and layers[node] not in rule.layers for node in (one, two)):
+            return 0
+        if bounds.layers is not None and two in layers and layers[two] not in bounds.layers:
+            return 0
+        return rule.weight
+
+    best = {}
+
+    def walk(node, score, path):
+        rank = (-round(score, 9), len(path), path)
+        if len(path) > 1 and node not in seeds and node in layers and (node not in best or rank < best[node]):
+            best[node] = rank
+        if len(path) - 1 == bounds.max_depth:
+            return
+        for one, two, kind, forward in steps:
+            further = score * weight(one, two, kind, forward) if one == node and two not in path else 0
+            if further >= bounds.min_score and further > 0:
+                walk(two, further, (*path, two))
+
+    for seed, severity in seeds.items():
+        walk(seed, severity, (seed,))
+    return {key: (-score, length - 1, path) for key, (score, length, path) in best.items()}
+
+
+KEYS = "abcdef"
+
+
+@st.composite
+def worlds(draw):
+    keys = draw(st.lists(st.sampled_from(KEYS), min_size=1, max_size=6, unique=True))
+    layers = {key: draw(st.sampled_from(LAYERS)) for key in keys}
+    links = []
+    for number in range(draw(st.integers(0, 8))):
+        ends = [*keys, *(f"relation:{link[0]}" for link in links)]
+        links.append((f"r{number}", draw(st.sampled_from(ends)), draw(st.sampled_from(sorted(RULES))), draw(st.sampled_from(ends))))
+    seeds = draw(st.dictionaries(st.sampled_from(keys), st.sampled_from([0.6, 0.8, 0.9, 1.0]), min_size=1, max_size=3))
+    bounds = Bounds(
+        max_depth=draw(st.integers(1, 5)),
+        min_score=draw(st.sampled_from([0.01, 0.05, 0.3])),
+        layers=draw(st.none() | st.sets(st.sampled_from(LAYERS)).map(frozenset)),
+        types=draw(st.none() | st.sets(st.sampled_from(sorted(RULES)), min_size=3).map(frozenset)),
+    )
+    return layers, links, seeds, bounds
+
+
+def as_plain(reach):
+    return {one.key: (round(one.score, 9), one.distance, tuple(step["key"] for step in one.path)) for one in reach}
+
+
+@settings(max_examples=250, deadline=None)
+@given(world=worlds())
+def test_the_array_search_equals_a_walk_over_every_path(world):
+    layers, links, seeds, bounds = world
+    found = propagate(graph_of(layers, links), seeds, rules=RULES, bounds=bounds)
+    assert as_plain(found) == plain(layers, links, seeds, bounds)
+
+
+@settings(max_examples=120, deadline=None)
+@given(world=worlds(), data=st.data())
+def test_an_overlay_gives_what_the_whole_new_graph_gives(world, data):
+    layers, links, seeds, bounds = world
+    ends = {end.removeprefix("relation:") for link in links for end in (link[1], link[3]) if end.startswith("relation:")}
+    gone = data.draw(
+        st.sets(st.sampled_from([link[0] for link in links if link[0] not in ends]), max_size=2) if len(ends) < len(links) else st.just(set())
+    )
+    new_layers = dict.fromkeys(data.draw(st.sets(st.sampled_from(["g", "h", "B"]), max_size=2)), "business")
+    both = [*layers, *new_layers]
+    new = [(f"n{place}", *data.draw(st.tuples(st.sampled_from(both), st.sampled_from(sorted(RULES)), st.sampled_from(both)))) for place in range(2)]
+    overlay = Overlay(
+        removed_relations=frozenset(place + 1000 for place, link in enumerate(links) if link[0] in gone),
+        nodes=tuple(Node(key, layer, "Thing", 3, 10) for key, layer in new_layers.items()),
+        links=tuple(Link(*link) for link in new),
+    )
+    kept = [link for link in links if link[0] not in gone] + new
+    found = search(View(graph_of(layers, links), RULES, overlay, bounds), seeds, bounds=bounds)
+    assert as_plain(ranked([found], frozenset(seeds), {})) == plain(layers | new_layers, kept, seeds, bounds)
+
+
+def test_a_relation_between_relations_is_passed_through():
+    graph = graph_of(dict.fromkeys("abx", "business"), [("r", "a", "serving", "b"), ("q", "x", "realization", "relation:r")])
+    found = {one.key: one for one in propagate(graph, {"x": 1.0}, rules=RULES)}
+    assert list(found) == ["b"]
+    assert round(found["b"].score, 6) == 0.72
+    assert [step["key"] for step in found["b"].path] == ["x", "relation:r", "b"]
+
+
+def test_a_path_says_which_relation_was_followed_and_which_way():
+    graph = graph_of(
+        {"orders": "application", "api": "application", "shop": "business"}, [("1", "orders", "serving", "api"), ("2", "shop", "composition", "api")]
+    )
+    path = {one.key: one.path for one in propagate(graph, {"orders": 0.8}, rules=RULES)}["shop"]
+    assert path == (
+        {"key": "orders"},
+        {"relation": "serving", "direction": "forward", "key": "api"},
+        {"relation": "composition", "direction": "backward", "key": "shop"},
+    )
+
+
+def test_a_deleted_relation_reaches_what_it_led_to_and_nothing_else():
+    graph = graph_of(dict.fromkeys("abcd", "business"), [("1", "a", "serving", "b"), ("2", "b", "serving", "c"), ("3", "a", "serving", "d")])
+    view = View(graph, RULES)
+    found = ranked([search(view, {}, [EdgeSeed("a", "serving", "b", 1.0)], bounds=Bounds())], frozenset(), {})
+    assert as_plain(found) == {"b": (0.9, 1, ("a", "b")), "c": (0.81, 2, ("a", "b", "c"))}
+
+
+def test_results_are_ranked_by_score_then_criticality_then_users_then_key():
+    rows = [
+        (1, "a", "x", "T", 3, 0, {}),
+        (2, "b", "x", "T", 2, 9, {}),
+        (3, "c", "x", "T", 5, 0, {}),
+        (4, "d", "x", "T", 2, 50, {}),
+        (5, "e", "x", "T", 2, 9, {}),
+    ]
+    graph = build(1, rows, [(10 + to, f"r{to}", "serving", 1, None, to, None) for to in (2, 3, 4, 5)])
+    assert [one.key for one in propagate(graph, {"a": 1.0}, rules=RULES)] == ["c", "d", "b", "e"]
+
+
+def effect_of(gone, needs, links, relations=()):
+    graph = graph_of(dict.fromkeys("abcxyz", "business"), links, needs)
+    numbers = frozenset(place + 1000 for place, link in enumerate(links) if link[0] in relations)
+    return effects(graph, RULES, Overlay(frozenset(gone), numbers))
+
+
+TWO = [("1", "a", "serving", "x"), ("2", "b", "serving", "x"), ("3", "x", "serving", "y")]
+
+
+def test_one_of_two_supporters_gone_is_degraded_while_one_is_enough():
+    assert effect_of("a", {"x": {"serving": 1}}, TWO) == {"x": "degraded"}
+
+
+def test_too_few_supporters_left_is_down_and_takes_down_what_needs_it():
+    assert effect_of("a", {"x": {"serving": 2}, "y": {"serving": 1}}, TWO) == {"x": "down", "y": "down"}
+    assert effect_of("ab", {"x": {"serving": 1}}, TWO) == {"x": "down", "y": "degraded"}
+
+
+def test_a_deleted_relation_takes_its_support_away():
+    assert effect_of("", {"x": {"serving": 2}}, TWO, relations={"1"})["x"] == "down"
+
+
+def test_parallel_relations_of_one_supporter_count_once():
+    links = [*TWO, ("4", "a", "serving", "x")]
+    assert effect_of("b", {"x": {"serving": 2}}, links)["x"] == "down"
+    assert effect_of("", {"x": {"serving": 2}}, links, relations={"4"}).get("x") is None
+
+
+def test_a_new_supporter_makes_up_for_the_one_that_goes():
+    graph = graph_of(dict.fromkeys("abcxyz", "business"), TWO, {"x": {"serving": 2}})
+    overlay = Overlay(frozenset("a"), frozenset({1000}), links=(Link("n", "c", "serving", "x"),))
+    assert effects(graph, RULES, overlay) == {"x": "degraded"}
+
+
+def test_cycles_end_and_an_empty_graph_reaches_nothing():
+    ring = graph_of(dict.fromkeys("abc", "business"), [("1", "a", "always", "b"), ("2", "b", "always", "c"), ("3", "c", "always", "a")])
+    assert len(propagate(ring, {"a": 1.0}, rules=RULES, bounds=Bounds(max_depth=None, min_score=0.0))) == 2
+    assert len(propagate(graph_of({}, []), {"a": 1.0}, rules=RULES)) == 0

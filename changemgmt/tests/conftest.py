@@ -1,0 +1,72 @@
+"""Fixtures every test may ask for."""
+
+import importlib
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.conf import settings
+from rest_framework.test import APIClient
+
+from changemgmt.accounts.actions import make_token
+from changemgmt.accounts.seed import seed as seed_roles
+from changemgmt.architecture.importers.files import of_path
+from changemgmt.core.time import utc_now
+from changemgmt.lifecycle.import_architecture import import_architecture
+
+from . import emptying  # noqa: F401  lets tests that commit empty the tables
+from .cast import make_cast
+
+SEEDED = ("accounts", "architecture", "changes", "scheduling", "approvals")
+
+
+@pytest.fixture(autouse=True)
+def fast_and_quiet(settings, tmp_path):
+    """No slow password hashing, mail kept in memory, uploads in a folder that goes away, no throttles."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    settings.MEDIA_ROOT = tmp_path / "media"
+    settings.API_THROTTLE = settings.LOGIN_THROTTLE = "off"
+
+
+@pytest.fixture
+def now():
+    """The moment of the acts: Friday 20 November 2026, 09:00 UTC."""
+    return datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def cast(db, now):
+    """The fixed cast with their roles; see `cast.py`."""
+    seed_roles(now=now)
+    return make_cast()
+
+
+@pytest.fixture
+def seeded(cast, now):
+    """The starter pack: roles, layers, relation types, categories, policies, chains."""
+    for package in SEEDED:
+        name = f"changemgmt.{package}.seed"
+        if importlib.util.find_spec(name):
+            importlib.import_module(name).seed(now=now)
+
+
+@pytest.fixture
+def archisurance(seeded, cast, now):
+    """The ArchiSurance model as the architecture; answers the run of the import."""
+    files = of_path(settings.BASE_DIR / "data" / "archisurance" / "archisurance.archimate")
+    return import_architecture(files, actor=cast.ada, now=now, format="archi", source="archisurance")
+
+
+@pytest.fixture
+def api(db):
+    """`api(user)` is a REST client with a token of the user (any scope), `api()` one without."""
+
+    def client_of(user=None, *, scope="write", **defaults):
+        client = APIClient(**defaults)
+        if user is not None:
+            moment = utc_now() - timedelta(minutes=1)
+            _, key = make_token(user, days=30, scope=scope, name="test", now=moment)
+            client.credentials(HTTP_AUTHORIZATION=f"Token {key}")
+        return client
+
+    return client_of

@@ -1,0 +1,217 @@
+"""What a change reaches and what it would make of the architecture: picture, list with the path that explains each, preview."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+
+from changemgmt.architecture.models import Layer
+from changemgmt.changes.models import Change, Preview
+from changemgmt.changes.queries import visible
+from changemgmt.lifecycle.compute_preview import ask_for_preview, may_compute
+from changemgmt.preview.queries import HIDDEN, diff_of, impact_of, layout_of, preview_of, state_of, stored
+
+from .base import PageRequest, done, page
+from .diff import groups_of
+from .items import component_names, described
+
+if TYPE_CHECKING:
+    from changemgmt.accounts.models import User
+
+SHORT_LIST = 25
+LONG_LIST = 500
+# The width of a node, in units of the drawing, from which on it holds the long words.
+ROOMY = 126
+LOOKS = {"changed": "chg", "added": "chg", "removed": "chg", "direct": "dir", "indirect": "ind", "context": "ctx"}
+
+
+def layer_label(name: str) -> str:
+    """A layer's name as a word."""
+    return name.replace("-", " ").replace("_", " ").capitalize()
+
+
+def layer_order() -> list[str]:
+    return list(Layer.objects.values_list("name", flat=True))
+
+
+def bands_of(row: Preview, counts: dict[str, int]) -> list[str]:
+    """The layers in their order: as the stored picture has them, where it has all of them."""
+    drawn = [band["layer"] for band in (row.layout or {}).get("bands", ())]
+    return drawn if set(counts) <= set(drawn) else layer_order()
+
+
+def reach_of(change: Change) -> dict[str, Any]:
+    """How far the change reaches, in figures: by layer, the highest, how many users."""
+    row = stored(change)
+    if row is None or not row.impact:
+        return {"known": False, "total": 0, "layers": [], "highest": None, "users": 0, "stale": False}
+    impact = row.impact
+    affected = impact.get("affected", [])
+    counts = impact.get("by_layer", {})
+    most = max(counts.values(), default=1)
+    order = {name: place for place, name in enumerate(bands_of(row, counts))}
+    layers = [
+        {"name": layer_label(name), "count": count, "share": 100 * count / most}
+        for name, count in sorted(counts.items(), key=lambda pair: order.get(pair[0], 99))
+    ]
+    top = max(affected, key=lambda entry: (entry["criticality"], entry["score"], entry["key"]), default=None)
+    highest = {"name": component_names([top["key"]]).get(top["key"], top["key"]), "criticality": top["criticality"]} if top else None
+    return {
+        "known": True,
+        "total": len(affected),
+        "layers": layers,
+        "highest": highest,
+        "users": impact.get("users", 0),
+        "stale": row.version != change.version,
+    }
+
+
+def keys_shown(impact: dict[str, Any]) -> set[str]:
+    """The components that the impact panel names."""
+    rows = strongest(impact.get("affected", []), SHORT_LIST)
+    return {step["key"] for row in rows for step in row["path"]} | {row["key"] for row in rows}
+
+
+def strongest(affected: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
+    return sorted(affected, key=lambda entry: (-entry["score"], entry["distance"], entry["key"]))[:limit]
+
+
+def impact_context(change: Change, viewer: User) -> dict[str, Any]:
+    """What the impact panel shows: figures, picture, and the strongest of the list."""
+    impact = impact_of(change, viewer)
+    return {
+        "reach": reach_of(change),
+        "picture": picture_of(layout_of(change)),
+        "affected": explained(impact["affected"], limit=SHORT_LIST),
+        "affected_total": len(impact["affected"]),
+        "collisions": [row | {"number": "" if row["number"] == HIDDEN else row["number"]} for row in impact["collisions"][:20]],
+    }
+
+
+def picture_of(layout: dict[str, Any]) -> dict[str, Any] | None:
+    """The stored layout with classes and words for the template."""
+    if not layout or not layout.get("nodes"):
+        return None
+    nodes = [
+        node | {"look": LOOKS.get(node["state"], "ctx"), "words": words_of(node), "tx": node["x"] + 10, "ty": node["y"] + 18, "sy": node["y"] + 34}
+        for node in layout["nodes"]
+    ]
+    bands = [band | {"label": layer_label(band["layer"]), "text": band["y"] + 18} for band in layout["bands"]]
+    return layout | {"nodes": nodes, "bands": bands, "sentence": sentence_of(nodes)}
+
+
+def words_of(node: dict[str, Any]) -> str:
+    """How a node is reached, in words."""
+    fixed = {"changed": _("changed"), "added": _("added"), "removed": _("removed"), "context": _("not reached")}
+    if node["state"] in fixed:
+        return fixed[node["state"]]
+    score = {"score": f"{node['score']:.2f}"}
+    if node["w"] < ROOMY:
+        return _("direct, %(score)s") % score if node["state"] == "direct" else _("indirect, %(score)s") % score
+    return _("reached directly, %(score)s") % score if node["state"] == "direct" else _("through others, %(score)s") % score
+
+
+def sentence_of(nodes: list[dict[str, Any]]) -> str:
+    """The picture for those who hear it."""
+    changed = ", ".join(node["name"] for node in nodes if node["look"] == "chg") or _("nothing")
+    reached = sum(node["look"] in ("dir", "ind") for node in nodes)
+    return _("Impact graph. Changed: %(changed)s. Reached: %(reached)d.") % {"changed": changed, "reached": reached}
+
+
+def explained(affected: list[dict[str, Any]], *, limit: int) -> list[dict[str, Any]]:
+    """The strongest reached components with names and the path that explains each."""
+    rows = strongest(affected, limit)
+    names = component_names({step["key"] for row in rows for step in row["path"]} | {row["key"] for row in rows})
+    return [
+        row | {"name": names.get(row["key"], row["key"]), "layer_label": layer_label(row["layer"]), "steps": steps_of(row["path"], names)}
+        for row in rows
+    ]
+
+
+def steps_of(path: list[dict[str, Any]], names: dict[str, str]) -> list[dict[str, str]]:
+    """A path as names, each with the relation that leads to it."""
+    return [
+        {"name": names.get(step["key"], step["key"]), "relation": step.get("relation", ""), "direction": step.get("direction", "")} for step in path
+    ]
+
+
+@page()
+def impact(request: PageRequest, number: str) -> HttpResponse:
+    """The explorer: narrowed by depth, score, layer and words."""
+    change = visible(request.user, number)
+    whole = impact_of(change, request.user)
+    depth, score, layer, q = wanted(request)
+    found = [
+        row
+        for row in whole["affected"]
+        if row["distance"] <= depth and row["score"] >= score and (not layer or row["layer"] == layer) and (not q or q.lower() in row["key"].lower())
+    ]
+    keys = {row["key"] for row in found} | set(whole["direct"])
+    picture = picture_of(layout_of(change))
+    if picture:
+        picture["nodes"] = [node | {"off": node["look"] in ("dir", "ind") and node["key"] not in keys} for node in picture["nodes"]]
+    context = {
+        "change": change,
+        "impact": whole,
+        "picture": picture,
+        "affected": explained(found, limit=LONG_LIST),
+        "found": len(found),
+        "depth": depth,
+        "score": f"{score:.2f}",
+        "layer": layer,
+        "q": q,
+        "layers": [(name, layer_label(name)) for name in layer_order()],
+        "collisions": [row | {"number": "" if row["number"] == HIDDEN else row["number"]} for row in whole["collisions"][:50]],
+        "may_compute": may_compute(change, actor=request.user).allowed,
+    }
+    return render(request, "changes/impact.html", context)
+
+
+def wanted(request: PageRequest) -> tuple[int, float, str, str]:
+    """Depth, score, layer and words of the explorer; what can't be read narrows nothing."""
+    depth = request.GET.get("depth", "")
+    try:
+        score = max(0.0, min(1.0, float(request.GET.get("score", "") or 0.05)))
+    except ValueError:
+        score = 0.05
+    return (
+        int(depth) if depth.isdigit() and 0 < int(depth) <= 20 else 6,
+        score if score == score else 0.05,
+        request.GET.get("layer", "")[:60],
+        request.GET.get("q", "").strip()[:300],
+    )
+
+
+@page("GET", "HEAD", "POST")
+def preview(request: PageRequest, number: str) -> HttpResponse:
+    """The architecture as it would be: summary, checks, drift, differences. A POST computes it again."""
+    if request.method == "POST":
+        ready = ask_for_preview(number, actor=request.user, now=request.now)
+        text = _("The preview is computed.") if ready else _("The preview is being computed. You can leave; load the page again to see it.")
+        return done(request, text, f"/changes/{number}/{'impact' if request.POST.get('next') == 'impact' else 'preview'}/")
+    change = visible(request.user, number)
+    shown = preview_of(change, request.user)
+    diff = diff_of(change)
+    items = described(change)
+    names = {item.row.key: item.name for item in items} | component_names([entry["key"] for entry in diff.get("components", [])])
+    context = {
+        "change": change,
+        "preview": shown,
+        "groups": groups_of(diff, shown.get("drift") or [], names),
+        "items": items,
+        "names": names,
+        "picture": picture_of(layout_of(change)),
+        "reach": reach_of(change),
+        "may_compute": may_compute(change, actor=request.user).allowed,
+    }
+    return render(request, "changes/preview.html", context)
+
+
+@page()
+def preview_state(request: PageRequest, number: str) -> HttpResponse:
+    """Asked by the page while the preview is computed: nothing yet, or load the page again."""
+    change = visible(request.user, number)
+    return HttpResponse(status=204, headers={} if state_of(change) == "running" else {"HX-Refresh": "true"})
