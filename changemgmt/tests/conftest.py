@@ -15,6 +15,7 @@ from changemgmt.lifecycle.import_architecture import import_architecture
 
 from . import emptying  # noqa: F401  lets tests that commit empty the tables
 from .cast import make_cast
+from .kept import keep
 
 SEEDED = ("accounts", "architecture", "changes", "scheduling", "approvals")
 
@@ -26,6 +27,7 @@ def fast_and_quiet(settings, tmp_path):
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
     settings.MEDIA_ROOT = tmp_path / "media"
     settings.API_THROTTLE = settings.LOGIN_THROTTLE = "off"
+    settings.WHITENOISE_AUTOREFRESH = True  # looks for a file when it is asked for, not for all of them with every client
 
 
 @pytest.fixture
@@ -37,24 +39,30 @@ def now():
 @pytest.fixture
 def cast(db, now):
     """The fixed cast with their roles; see `cast.py`."""
-    seed_roles(now=now)
-    return make_cast()
+
+    def make():
+        seed_roles(now=now)
+        return make_cast()
+
+    return keep("cast", make, now)
 
 
 @pytest.fixture
 def seeded(cast, now):
     """The starter pack: roles, layers, relation types, categories, policies, chains."""
-    for package in SEEDED:
-        name = f"changemgmt.{package}.seed"
-        if importlib.util.find_spec(name):
-            importlib.import_module(name).seed(now=now)
+
+    def make():
+        for package in SEEDED:
+            importlib.import_module(f"changemgmt.{package}.seed").seed(now=now)
+
+    keep("seeded", make, now)
 
 
 @pytest.fixture
 def archisurance(seeded, cast, now):
     """The ArchiSurance model as the architecture; answers the run of the import."""
     files = of_path(settings.BASE_DIR / "data" / "archisurance" / "archisurance.archimate")
-    return import_architecture(files, actor=cast.ada, now=now, format="archi", source="archisurance")
+    return keep("archisurance", lambda: import_architecture(files, actor=cast.ada, now=now, format="archi", source="archisurance"), now)
 
 
 @pytest.fixture
