@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.urls import path
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from changemgmt.approvals.guests import guests_of
-from changemgmt.approvals.models import Guest
+from changemgmt.approvals.guests import guest_shape, guests_of
 from changemgmt.lifecycle import invite_guest as verbs
 
 from .base import StrictSerializer, Text, Whole
@@ -52,11 +50,11 @@ class Guests(OfChange):
 
     def get(self, request: Request, number: str) -> Response:
         whole = verbs.may_invite(self.change, actor=self.user).allowed
-        return self.answer([shown(row, self.now, whole=whole) for row in guests_of(self.change)])
+        return self.answer([guest_shape(row, self.now, whole=whole) for row in guests_of(self.change)])
 
     def post(self, request: Request, number: str) -> Response:
         row = verbs.invite_guest(number, actor=self.user, now=self.now, **self.read(GuestBody))
-        return self.answer(shown(row, self.now, whole=True), 201, location=f"/api/v1/changes/{number}/guests/{row.pk}/")
+        return self.answer(guest_shape(row, self.now, whole=True), 201, location=f"/api/v1/changes/{number}/guests/{row.pk}/")
 
 
 class OneGuest(OfChange):
@@ -74,26 +72,11 @@ class OneGuest(OfChange):
 
     def get(self, request: Request, number: str, pk: int) -> Response:
         whole = verbs.may_invite(self.change, actor=self.user).allowed
-        return self.answer(shown(self.guest, self.now, whole=whole))
+        return self.answer(guest_shape(self.guest, self.now, whole=whole))
 
     def delete(self, request: Request, number: str, pk: int) -> Response:
         verbs.revoke_guest(number, pk, actor=self.user, now=self.now)
         return self.answer(None, 204)
-
-
-def shown(row: Guest, now: datetime, *, whole: bool) -> dict[str, Any]:
-    plain = {name: getattr(row, name) for name in ("name", "invited_at", "expires_at", "revoked_at")}
-    return {
-        "id": row.pk,
-        "seat": row.seat_id,
-        "level": row.seat.level.name,
-        "label": row.seat.label,
-        **plain,
-        "email": row.email if whole else None,
-        "second_channel": row.second_channel if whole else None,
-        "invited_by": row.invited_by.username,
-        "active": row.revoked_at is None and row.expires_at > now,
-    }
 
 
 urlpatterns = [

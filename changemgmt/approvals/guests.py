@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -31,6 +32,22 @@ PHONE = re.compile(r"\+?[0-9](?:[0-9 ()/.-]{4,22})[0-9]")
 def guests_of(change: Change) -> QuerySet[Guest]:
     """Everybody who was invited to vote on the change, revoked ones too."""
     return Guest.objects.filter(seat__level__round__change=change).select_related("user", "invited_by", "seat__level__round__change").order_by("pk")
+
+
+def guest_shape(row: Guest, now: datetime, *, whole: bool) -> dict[str, Any]:
+    """An invitation as every door shows it; the addresses only where `whole`. Links and codes are never in it."""
+    plain = {name: getattr(row, name) for name in ("name", "invited_at", "expires_at", "revoked_at")}
+    return {
+        "id": row.pk,
+        "seat": row.seat_id,
+        "level": row.seat.level.name,
+        "label": row.seat.label,
+        **plain,
+        "email": row.email if whole else None,
+        "second_channel": row.second_channel if whole else None,
+        "invited_by": row.invited_by.username,
+        "active": row.revoked_at is None and row.expires_at > now,
+    }
 
 
 def invited(level: RoundLevel) -> dict[int, list[Guest]]:

@@ -1,4 +1,4 @@
-"""Votes, evidence and its acceptance."""
+"""Votes: given, given again, claimed, taken back; evidence and its acceptance."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from changemgmt.accounts.second_factor import has_second_factor
 from changemgmt.approvals.models import Seat, Vote
 from changemgmt.approvals.queries import my_open_seats
 from changemgmt.approvals.shapes import level_shape, levels_whole
+from changemgmt.approvals.sitting import visible_seat
 from changemgmt.changes.models import Change
-from changemgmt.core.errors import Invalid, NotFound, NotPermitted, NotPossible
+from changemgmt.core.errors import Invalid, NotFound, NotPermitted, NotPossible, existing
 from changemgmt.lifecycle import claim, obligations
 from changemgmt.lifecycle.guards import stamp
+from changemgmt.lifecycle.reconfirm import reconfirm_vote, said_before
 from changemgmt.lifecycle.signature import meaning_of
 from changemgmt.lifecycle.vote import cast_vote, withdraw_vote
 from changemgmt.preview import diff
@@ -63,15 +65,34 @@ def give(call: Call, answer: str, seats: list[Seat]) -> None:
 
 
 def signature(call: Call, seat: Seat, answer: str) -> dict[str, Any]:
-    """What signs the vote where its level demands it: asked for on a terminal, else from standard input and `--code`. Never an argument with a password in it."""
+    """What signs the vote where its level demands it; on a terminal its meaning is shown first."""
     if not seat.level.settings.get("require_signature"):
         return {}
-    asks = sys.stdin.isatty()
-    if asks and not call.options.get("json"):
+    if call.on_terminal:
         call.write(f"{meaning_of(seat, answer)}.\n{call.actor.display_name}")
+    return factors(call)
+
+
+def factors(call: Call) -> dict[str, Any]:
+    """Password and code: asked for on a terminal, else from standard input and `--code`. Never an argument with a password in it."""
+    asks = sys.stdin.isatty()
     password = sys.stdin.readline().rstrip("\n") if call.password_stdin else getpass.getpass("Your password, to sign this vote: ") if asks else None
     code = call.code or (getpass.getpass("The code of your app: ") if asks and has_second_factor(call.actor) else None)
     return {"password": password, "code": code}
+
+
+def reconfirm(call: Call) -> None:
+    """Say again what one said in the round before, where nothing the level watches has moved since."""
+    seats = [existing(visible_seat(call.seat, call.actor), "There is no vote with this id that you may see.")] if call.seat else open_seats(call)
+    if not seats:
+        raise NotPossible("No vote is open now.")
+    said = {seat.pk: said_before(seat, call.actor, now=call.now) for seat in seats}
+    seat = next((seat for seat in seats if said[seat.pk]), seats[0])
+    before = said[seat.pk]
+    word = before.vote if before else Vote.Kind.APPROVE
+    digest = call.digest or asked(call, seat, word)
+    cast = reconfirm_vote(seat.pk, digest=digest, **signature(call, seat, word), **call.acting)
+    say_level(call, cast, f"You said {word} again at {cast.label}.")
 
 
 def asked(call: Call, seat: Seat, answer: str) -> str:

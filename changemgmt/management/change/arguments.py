@@ -12,10 +12,11 @@ from changemgmt.changes.item_files import READERS
 from changemgmt.changes.models import Item, Scale, Type
 from changemgmt.execution.models import Task
 
-from . import approving, asking, doing, items, overriding, record
+from . import approving, asking, doing, inviting, items, overriding, queueing, record
 from .call import Call
 
 Act = Callable[[Call], None]
+DIGEST = "the digest you saw; on a terminal you are shown the brief and asked"
 
 
 def add_acts(parser: ArgumentParser) -> None:
@@ -121,6 +122,7 @@ def add_questions(act: Callable[..., ArgumentParser]) -> None:
     windows.add_argument("--latest")
     windows.add_argument("--duration", type=int, default=120, help="minutes")
     windows.add_argument("--limit", type=int, default=5)
+    act("blockers", asking.blockers, "what keeps it from its next step, and who can clear that", writes=False)
     act("gate", asking.gate, "may it be deployed now; ends with 1 when not", writes=False)
 
 
@@ -131,13 +133,16 @@ def add_approving(act: Callable[..., ArgumentParser]) -> None:
     ):
         vote = act(name, run, words)
         vote.add_argument(option, choices=["approve", "reject", "abstain"], required=True)
-        vote.add_argument("--digest", help="the digest you saw; on a terminal you are shown the brief and asked")
+        vote.add_argument("--digest", help=DIGEST)
         vote.add_argument("--condition", "--conditions", dest="conditions", action="append", metavar="TEXT;due;owner;evidence;expires_at;on_expiry")
         vote.add_argument("--comment", default="")
-        vote.add_argument("--password-stdin", action="store_true", help="where the level demands a signature: the password comes on standard input")
-        vote.add_argument("--code", help="the code of your app, where you have a second factor; on a terminal it is asked for")
+        signed(vote)
         if name == "vote":
             vote.add_argument("--level", type=int)
+    again = act("reconfirm", approving.reconfirm, "say again what you said in the round before, where nothing you watch has moved")
+    again.add_argument("--seat", type=int, metavar="ID", help="which vote, where there are several")
+    again.add_argument("--digest", help=DIGEST)
+    signed(again)
     for name, taking, words in (
         ("claim", approving.claim_vote, "take a vote that is asked of your group for yourself"),
         ("release", approving.release_vote, "give a claimed vote back to its group"),
@@ -167,6 +172,26 @@ def add_approving(act: Callable[..., ArgumentParser]) -> None:
     second = override.add_mutually_exclusive_group()
     second.add_argument("--confirm", type=int, metavar="ID", help="as the second person")
     second.add_argument("--withdraw", type=int, metavar="ID", help="as who asked")
+
+    act("queue", queueing.queue, "what waits for your vote, in the order in which it is best done", number=False, writes=False)
+    several = act("bulk-vote", queueing.vote_on_several, "the same vote on several changes of one template", number=False)
+    several.add_argument("votes", nargs="+", metavar="ID=DIGEST", help="as `queue` prints them")
+    several.add_argument("--vote", choices=["approve", "reject", "abstain"], required=True)
+    several.add_argument("--comment", default="")
+    signed(several)
+    asked = act("guests", inviting.guests, "who was asked without an account; ask somebody, or take it back")
+    ways = asked.add_mutually_exclusive_group()
+    ways.add_argument("--invite", metavar="NAME", help="their name; --seat, --email and --code-to belong to it")
+    ways.add_argument("--revoke", type=int, metavar="ID", help="take an invitation back")
+    asked.add_argument("--seat", type=int, metavar="ID", help="the vote they are asked for")
+    asked.add_argument("--email", default="", help="where the link goes")
+    asked.add_argument("--code-to", default="", metavar="CHANNEL", help="where the code goes: a phone number, or another mail address")
+
+
+def signed(vote: ArgumentParser) -> None:
+    """What signs a vote where its level demands it; the password is never an argument."""
+    vote.add_argument("--password-stdin", action="store_true", help="where the level demands a signature: the password comes on standard input")
+    vote.add_argument("--code", help="the code of your app, where you have a second factor; on a terminal it is asked for")
 
 
 def add_doing(act: Callable[..., ArgumentParser]) -> None:

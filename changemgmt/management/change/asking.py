@@ -7,7 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 from changemgmt.assessment.queries import assessment_of
+from changemgmt.core.time import rfc3339
 from changemgmt.lifecycle import assess as assessing
+from changemgmt.lifecycle.blockers import all_blockers
 from changemgmt.lifecycle.compute_preview import ask_for_preview
 from changemgmt.lifecycle.start import gate_of
 from changemgmt.preview.queries import impact_of, preview_of
@@ -99,6 +101,17 @@ def windows(call: Call) -> None:
         for row in found
     ]
     call.answer(found, lines or "No window is free in this span.")
+
+
+def blockers(call: Call) -> None:
+    """Everything that keeps it from its next step, and who can clear each."""
+    found = all_blockers(call.change, actor=call.reader, now=call.now)
+    lines = []
+    for one in found:
+        who = f" Can be cleared by {', '.join(one['who_can_clear'])}." if one["who_can_clear"] else ""
+        when = f" Clears by itself at {rfc3339(one['clears_at'])}." if one["clears_at"] else ""
+        lines.append(f"{one['what']}{who}{when}")
+    call.answer(found, lines or "Nothing.")
 
 
 def gate(call: Call) -> None:

@@ -1,31 +1,22 @@
-"""`manage.py delegations …`: who stands in for whom, and on which days a seat has nobody. Ends with 0 when done, 1 when a rule refuses, 2 when it was called wrongly."""
+"""`manage.py delegations …`: who stands in for whom, and on which days a seat has nobody."""
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser
 from collections.abc import Callable
-from typing import Any
-
-from django.core.management.base import BaseCommand
 
 from changemgmt.accounts.delegations import delegation_shape, delegations_seen_by, standing_of
 from changemgmt.accounts.models import Delegation
 from changemgmt.accounts.queries import has_role
-from changemgmt.api.errors import RECORDED, body_of
 from changemgmt.approvals import coverage
-from changemgmt.audit.actions import record_refusal
-from changemgmt.audit.context import acting
-from changemgmt.core.errors import DomainError, Invalid, NotPermitted
-from changemgmt.core.time import utc_now
+from changemgmt.core.errors import Invalid, NotPermitted
 from changemgmt.lifecycle import delegate as verbs
-from changemgmt.management.change.call import HOW, Call, as_json
+from changemgmt.management.acting import ActingCommand
+from changemgmt.management.change.call import HOW, Call
 
-from .change import BAD_USAGE, in_words
 
-
-class Command(BaseCommand):
-    requires_system_checks: tuple[str, ...] = ()
+class Command(ActingCommand):
+    name = "delegations"
     help = f"Stands in, ends standing in, and looks ahead, through the same rules as the pages and the API. {HOW}"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -49,25 +40,14 @@ class Command(BaseCommand):
         give.add_argument("--for", dest="delegator", metavar="USER", help="whose votes, said by an administrator (your own)")
         give.add_argument("--reason", default="")
         give.add_argument("--out-of-office", action="store_true", help="you are away: it ends when you say that you are back")
+        other = act("change", change, "another end, or another reason")
+        other.add_argument("id", type=int)
+        other.add_argument("--until", metavar="TIME")
+        other.add_argument("--reason")
         end = act("revoke", revoke, "end one at once; its record stays")
         end.add_argument("id", type=int)
         ahead = act("coverage", forecast, "the coming days on which a seat has nobody")
         ahead.add_argument("--days", type=int, default=coverage.DAYS, help=f"how many, 1 to {coverage.MOST_DAYS} ({coverage.DAYS})")
-
-    def handle(self, **options: Any) -> None:
-        call = Call(options, now=utc_now(), write=self.stdout.write)
-        with acting(channel="cli"):
-            try:
-                options["run"](call)
-            except DomainError as refusal:
-                self.refuse(refusal, call)
-
-    def refuse(self, refusal: DomainError, call: Call) -> None:
-        """Say what was refused and why; put it on the record; end with its code."""
-        if refusal.status in RECORDED and call.who != "unknown":
-            record_refusal(f"delegations {call.options['act_name']}", actor=call.who, object="delegations", reason=refusal.detail[:300], now=call.now)
-        self.stderr.write(as_json(body_of(refusal)) if call.options["json"] else in_words(refusal))
-        sys.exit(2 if isinstance(refusal, BAD_USAGE) or refusal.detail == HOW else 1)
 
 
 def show(call: Call) -> None:
@@ -87,6 +67,11 @@ def add(call: Call) -> None:
         out_of_office=call.out_of_office,
         **call.acting,
     )
+    call.answer(delegation_shape(row, call.now), line(row, call))
+
+
+def change(call: Call) -> None:
+    row = verbs.change_delegation(call.id, ends_at=call.moment("until"), reason=call.options["reason"], **call.acting)
     call.answer(delegation_shape(row, call.now), line(row, call))
 
 

@@ -1,14 +1,12 @@
 """Standing in for each other: giving, changing and ending a delegation, who is told, and what is refused beforehand."""
 
-import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.core.management import call_command
 from hypothesis import given
 from hypothesis import strategies as st
 
-from changemgmt.accounts.actions import grant, make_token
+from changemgmt.accounts.actions import grant
 from changemgmt.accounts.delegations import away_by, delegation_shape, delegations_seen_by, scope_path, standing_of, voting_for
 from changemgmt.accounts.models import Delegation, Identity, OrgUnit
 from changemgmt.accounts.rules import StandIn, forbidden_path, scopes_meet
@@ -570,71 +568,6 @@ class TestApi:
             assert len(client.get(HERE).json()["results"]) == 12
         seen = client.get(HERE, {"ordering": "ends_at", "page_size": 5, "fields": "id,ends_at"}).json()["results"]
         assert len(seen) == 5 and seen[0].keys() == {"id", "ends_at"} and seen[0]["ends_at"] < seen[1]["ends_at"]
-
-
-# --- the command ---
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """`command(user, "list")` answers the exit code and what was printed, parsed where it went well and is JSON."""
-
-    def call(user, *words, as_text=False, scope="write"):
-        monkeypatch.delenv("COUNTERSIGN_TOKEN", raising=False)
-        if user is not None:
-            _, key = make_token(user, days=1, scope=scope, name="cli", now=utc_now() - timedelta(minutes=1))
-            monkeypatch.setenv("COUNTERSIGN_TOKEN", key)
-        capsys.readouterr()
-        try:
-            call_command("delegations", *map(str, words), *([] if as_text else ["--json"]))
-        except SystemExit as end:
-            return end.code, capsys.readouterr().err
-        out = capsys.readouterr().out
-        return 0, out if as_text else json.loads(out)
-
-    return call
-
-
-@database
-class TestCommand:
-    def test_it_gives_lists_and_revokes(self, command, cast, seeded):
-        code, made = command(
-            cast.petra, "add", "paul", "--until", "2099-01-01", "--from", "2098-12-01", "--scope", "type=major", "--reason", "Holiday"
-        )
-        assert code == 0 and made["scope"] == {"kind": "type", "value": "major"} and made["starts_at"] == "2098-12-01T00:00:00Z", made
-        assert command(cast.paul, "list") == (0, [made]) and command(cast.max, "list") == (0, [])
-        text = command(cast.petra, "list", as_text=True)[1]
-        assert f"{made['id']}  paul votes for petra, 2098-12-01 00:00 to 2099-01-01 00:00 UTC, type=major, planned" in text
-        assert command(cast.paul, "revoke", made["id"])[1]["revoked_by"] == "paul"
-        assert command(cast.max, "list", as_text=True)[1].strip() == "None."
-        assert command(cast.ada, "add", "paul", "--until", rfc3339(utc_now() + DAY), "--for", "petra", "--out-of-office")[1]["active"]
-
-    @pytest.mark.parametrize(
-        ("who", "words", "code"),
-        [
-            ("petra", ("add", "paul", "--until", "yesterday"), 2), ("petra", ("add", "petra", "--until", "2026-12-31"), 2),
-            ("petra", ("add", "paul", "--until", "2001-01-01"), 2), ("petra", ("add", "paul", "--until", "2026-12-31", "--scope", "type=tiny"), 2),
-            ("petra", ("add", "paul", "--until", "2026-12-31", "--for", "sam"), 1), ("vera", ("add", "paul", "--until", "2026-12-31"), 1),
-            ("petra", ("revoke", 99999), 1), ("petra", ("coverage",), 1), ("max", ("coverage", "--days", 0), 2), ("max", ("coverage", "--days", 91), 2),
-            (None, ("list",), 2), (None, ("add", "paul", "--until", "2026-12-31"), 2),
-        ],
-    )  # fmt: skip
-    def test_a_refusal_ends_with_its_code(self, command, cast, seeded, who, words, code):
-        ended, said = command(getattr(cast, who) if who else None, *words)
-        assert (ended, json.loads(said)["status"] >= 400) == (code, True), said
-        assert not Delegation.objects.exists()
-
-    def test_a_token_that_only_reads_gives_nothing(self, command, cast):
-        assert command(cast.petra, "add", "paul", "--until", "2026-12-31", scope="read")[0] == 1
-        assert command(cast.petra, "list", scope="read") == (0, [])
-
-    def test_it_looks_ahead(self, command, cast, seeded):
-        assert command(cast.max, "coverage") == (0, [])
-        assert "Every seat has somebody" in command(cast.aud, "coverage", "--days", 7, as_text=True)[1]
-        cast.eva.groups.clear()
-        cast.emil.groups.clear()
-        assert [row["seat"] for row in command(cast.max, "coverage", "--days", 2)[1]] == ["ECAB member"] * 2
-        assert "Emergency change, ECAB: ECAB member" in command(cast.ada, "coverage", as_text=True)[1]
 
 
 def link(*users):

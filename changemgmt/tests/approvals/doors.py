@@ -78,13 +78,14 @@ class Visitor:
 
     def say(self, *words: str) -> int:
         """The status of `manage.py change …`: of the problem it prints, else 200."""
-        errors = StringIO()
+        out, errors = StringIO(), StringIO()
         environment = {"COUNTERSIGN_TOKEN": self.key}
         try:
             with patch.dict(os.environ, environment):
-                call_command("change", *words, "--json", stdout=StringIO(), stderr=errors)
+                call_command("change", *words, "--json", stdout=out, stderr=errors)
         except SystemExit:
-            return int(json.loads(errors.getvalue())["status"])
+            said = json.loads(errors.getvalue() or out.getvalue())
+            return int(said["status"] if isinstance(said, dict) else said[0]["problem"]["status"])
         return 200
 
     def call(self, verb: Callable[..., object], *args: object, **said: object) -> int:
@@ -143,6 +144,14 @@ SYSTEM = ("approve", "approve_with_conditions", "reject", "auto_approve")
 def system_transition(who: Visitor) -> str:
     """One of them, another for each person, so that every door is knocked at for each in each state."""
     return SYSTEM[list(who.stage.people).index(who.who) % len(SYSTEM)]
+
+
+def by_command_bulk(who: Visitor) -> int:
+    return who.say("bulk-vote", f"{who.stage.seat.pk}={who.stage.digest}", "--vote", "approve", "--comment", "Said.")
+
+
+def by_command_reconfirm(who: Visitor) -> int:
+    return who.say("reconfirm", who.stage.change.number, "--seat", str(who.stage.seat.pk), "--digest", who.stage.digest)
 
 
 def by_transition_verb(who: Visitor) -> int:
@@ -292,6 +301,8 @@ DOORS: dict[str, Door] = {
     "page, bulk": door(by_page_bulk, "page bulk", routes="approvals/bulk/", callers="web.queue:bulk"),
     "page, reconfirm": door(by_page_reconfirm, "page reconfirm", routes="approvals/<int:seat>/reconfirm/", callers="web.seats:reconfirm"),
     "command": door(by_command, "command", callers="management.change.approving:give", commands="vote cab-review"),
+    "command, bulk": door(by_command_bulk, "command bulk", callers="management.change.queueing:vote_on_several", commands="bulk-vote"),
+    "command, reconfirm": door(by_command_reconfirm, "command reconfirm", callers="management.change.approving:reconfirm", commands="reconfirm"),
     "mail link of one's own": door(
         by_own_link, "link", routes="approvals/link/<str:token>/", callers="lifecycle.mail_links:cast_by lifecycle.mail_links:use_link web.links:vote"
     ),
@@ -387,8 +398,8 @@ NEAR = ("approv", "vote", "overrid", "guest", "link", "claim", "delegat", "decid
 """Words of paths that stand near a decision, wherever they are mounted."""
 
 COMMANDS_DECIDE_NOTHING: dict[str, str] = {
-    "It answers what is there.": "list show export preview impact windows gate assess",
-    "It says who may vote, not what.": "claim release reassign delegate delegations",
+    "It answers what is there.": "list show export preview impact windows gate assess queue blockers",
+    "It says who may vote, not what.": "claim release reassign guests",
     "It takes a decision back; it never makes one.": "withdraw",
     "It writes content.": "items plan",
     "It meets obligations.": "evidence accept",

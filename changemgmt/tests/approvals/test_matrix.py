@@ -56,6 +56,8 @@ ANSWERS = {
     "page bulk": (200, 409, 404, 401),
     "page reconfirm": (409, 409, 403, 401),
     "command": (200, 409, 403, 401),
+    "command bulk": (200, 409, 404, 401),
+    "command reconfirm": (409, 409, 403, 401),
     "link": (200, 410, 410, 410),
     "go-ahead": (403, 403, 403, 401),
     "admin": (403, 403, 403, 401),
@@ -64,9 +66,9 @@ ANSWERS = {
     "shut verb": (404, 404, 404, 404),
     "field": (403, 403, 403, 401),
 }
-BY_TOKEN = {"API", "API bulk", "API reconfirm", "command", "shut command"}
+BY_TOKEN = {"API", "API bulk", "API reconfirm", "command", "command bulk", "command reconfirm", "shut command"}
 OF_THEIR_OWN = {"another's link", "guest's link", "override", "second override"}
-REPEATS = {"API", "API bulk", "API reconfirm", "command", "verb", "page", "page bulk", "page reconfirm"}
+REPEATS = {"API", "API bulk", "API reconfirm", "command", "command bulk", "command reconfirm", "verb", "page", "page bulk", "page reconfirm"}
 
 VOTES = REPEATS | {"link", "another's link"}
 

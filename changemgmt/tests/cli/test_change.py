@@ -6,61 +6,16 @@ from datetime import timedelta
 import pytest
 from django.core.management import CommandError, call_command
 
-from changemgmt.accounts.actions import make_token
 from changemgmt.audit.models import Event
 from changemgmt.audit.queries import representations
 from changemgmt.changes.models import Change, Item
-from changemgmt.core.time import rfc3339, utc_now
+from changemgmt.core.time import rfc3339
 from changemgmt.tests import estate
 from changemgmt.tests.cast import PASSWORD
 
+from .calling import refused
+
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def now():
-    """These go through a door, which reads the clock."""
-    return utc_now()
-
-
-@pytest.fixture
-def shop(seeded, now):
-    estate.build(now)
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """`run(user, "show", number, …)` answers the parsed JSON, or the text with `as_text`; a refusal raises Refused."""
-
-    def call(user, *arguments, as_text=False, scope="write"):
-        monkeypatch.delenv("COUNTERSIGN_TOKEN", raising=False)
-        if user is not None:
-            _, key = make_token(user, days=1, scope=scope, name="cli", now=utc_now() - timedelta(minutes=1))
-            monkeypatch.setenv("COUNTERSIGN_TOKEN", key)
-        capsys.readouterr()
-        try:
-            call_command("change", *map(str, arguments), *([] if as_text else ["--json"]))
-        except SystemExit as end:
-            raise Refused(end.code, *capsys.readouterr()) from None
-        out = capsys.readouterr().out
-        return out if as_text else json.loads(out)
-
-    return call
-
-
-class Refused(Exception):
-    """The command ended with a code."""
-
-    def __init__(self, code, out, err):
-        super().__init__(f"{code}: {err}")
-        self.code, self.out, self.err = code, out, err
-
-
-def refused(run, *arguments, code=1, **options):
-    with pytest.raises(Refused) as caught:
-        run(*arguments, **options)
-    assert caught.value.code == code, caught.value
-    return caught.value
 
 
 # --- who acts ---
