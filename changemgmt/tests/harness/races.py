@@ -124,10 +124,11 @@ class Arena:
 
     def __init__(self) -> None:
         from changemgmt.tests.approvals.making import a_chain, a_level, a_seat
-        from changemgmt.tests.cast import make_cast
+        from changemgmt.tests.cast import make_cast, make_person
 
         self.cast = make_cast()
         a_chain(a_level(a_seat("approver", required=2), rule="count", value=2), name="Two of them")
+        self.manager = make_person("another-manager", ("change_manager",))
 
     def change(self):
         from changemgmt.tests.approvals.making import a_change, in_review
@@ -305,6 +306,45 @@ def vote_against_revocation(arena: Arena) -> str:
     return "decided" if arena.votes(round) == 0 else "a vote by a revoked delegation stands"
 
 
+def vote_against_reassignment(arena: Arena) -> str:
+    """A vote while somebody else is asked at its seat: it counts and the seat stays, or the seat moved and it is refused."""
+    from changemgmt.accounts.models import User
+    from changemgmt.approvals.models import Seat
+    from changemgmt.core.errors import NotPermitted, NotPossible
+    from changemgmt.lifecycle.claim import reassign_seat
+
+    round = arena.change()
+    key = round.levels.get().seats.all()[0].pk
+    move = lambda: reassign_seat(key, actor=User.objects.get(pk=arena.manager.pk), now=NOW, to="olga", reason="Away.")  # noqa: E731
+    voted, moved = at_once(arena.vote(round, arena.cast.petra, 0), move)
+    asked = list(Seat.objects.get(pk=key).people.values_list("username", flat=True))
+    if isinstance(voted, NotPermitted) and not isinstance(moved, Exception):
+        return "decided" if arena.votes(round) == 0 and asked == ["olga"] else f"doubled: {arena.votes(round)} {asked}"
+    if isinstance(moved, NotPossible) and not isinstance(voted, Exception):
+        return "decided" if arena.votes(round) == 1 and "petra" in asked else f"doubled: {arena.votes(round)} {asked}"
+    return f"failed: {voted!r} {moved!r}"
+
+
+def vote_against_time_out(arena: Arena) -> str:
+    """The last vote at the moment at which the level's clock rejects it: approved or rejected, decided once."""
+    from changemgmt.core.errors import NotPossible
+    from changemgmt.lifecycle.time_out import time_out
+
+    round = arena.change()
+    arena.vote(round, arena.cast.petra, 0)()
+    level = round.levels.get()
+    level.settings |= {"sla_hours": 1, "on_timeout": "reject"}
+    level.due_at = NOW
+    level.save()
+    voted, ended = at_once(arena.vote(round, arena.cast.paul, 1), lambda: time_out(level.pk, now=NOW))
+    if isinstance(ended, Exception) or (isinstance(voted, Exception) and not isinstance(voted, NotPossible)):
+        return f"failed: {voted!r} {ended!r}"
+    if arena.events(round, "approval.level_decided") != 1:
+        return "doubled: the level was decided twice"
+    wanted = "rejected" if isinstance(voted, Exception) else "approved"
+    return "decided" if arena.state(round) == wanted else f"stuck as {arena.state(round)}"
+
+
 def approval_against_edit(arena: Arena) -> str:
     """The last vote against a material edit: never approved with content nobody saw."""
     from changemgmt.accounts.models import User
@@ -361,6 +401,8 @@ SCENARIOS = {
     "link_against_page": link_against_page,
     "two_claims": two_claims,
     "vote_against_revocation": vote_against_revocation,
+    "vote_against_reassignment": vote_against_reassignment,
+    "vote_against_time_out": vote_against_time_out,
     "approval_against_edit": approval_against_edit,
     "decision_against_cancel": decision_against_cancel,
 }
