@@ -13,6 +13,7 @@ from django.db.models import Q
 from changemgmt.accounts.models import User
 from changemgmt.changes.models import Change, State, Type
 from changemgmt.changes.queries import visible_to
+from changemgmt.core.time import parse_instant
 
 from . import rules
 from .casting import TAKEN_BACK
@@ -32,25 +33,24 @@ DUE_SOON = 2
 
 @dataclass(frozen=True)
 class Waiting:
-    """One vote that is asked of me: at which seat of which level, and whether the content moved since I voted."""
+    """One vote that is asked of me: at which seat of which level, and whether the content moved since I voted.
+
+    `repeatable`: what I said before can be said again as it is, since another round asks, nothing its level watches moved, I did not
+    take it back, and none of its conditions ran out.
+    """
 
     seat: Seat
     level: RoundLevel
     change: Change
     changed_since_my_vote: bool
     my_last_vote: Vote | None
+    repeatable: bool = False
     on_behalf_of: User | None = None
     claimed_by: User | None = None
 
     def is_due(self, now: datetime) -> bool:
         """Whether it is late or due within a day."""
         return self.level.due_at is not None and rules.time_left(self.level.due_at, now) <= DUE_SOON
-
-    @property
-    def repeatable(self) -> bool:
-        """Whether what I said before can be said again as it is: another round asks, nothing its level watches moved, and I did not take it back."""
-        before = self.my_last_vote
-        return before is not None and repeats(before, self.level, self.on_behalf_of)
 
     def shape(self) -> dict[str, Any]:
         """As the API shows it."""
@@ -143,20 +143,23 @@ def earlier_votes(seats: list[Seat], user: User) -> dict[tuple[int, str, str], V
 def waiting(seat: Seat, before: Vote | None, sitter: Sitter, now: datetime) -> Waiting:
     moved = before is not None and before.digest != seat.level.digest
     claimer = seat.claimed_by if held(seat, now) else None
-    return Waiting(seat, seat.level, seat.level.round.change, moved, before, sitter.on_behalf_of, claimer)
+    again = before is not None and repeats(before, seat.level, sitter.on_behalf_of, now)
+    return Waiting(seat, seat.level, seat.level.round.change, moved, before, again, sitter.on_behalf_of, claimer)
 
 
-def repeats(before: Vote, level: RoundLevel, on_behalf_of: User | None) -> bool:
-    """Whether this vote of an earlier round can be given at the level as it was: for the same person, on the same content, not taken back."""
+def repeats(before: Vote, level: RoundLevel, on_behalf_of: User | None, now: datetime) -> bool:
+    """Whether this vote of an earlier round can be given at the level as it was: for the same person, on the same content,
+    not taken back, and with every condition still ahead of its end."""
     same = before.digest == level.digest and before.on_behalf_of_id == (on_behalf_of.pk if on_behalf_of else None)
-    return same and before.level.round_id != level.round_id and not before.superseded_why.startswith(TAKEN_BACK)
+    ahead = all(parse_instant(one["expires_at"], field="expires_at") > now for one in before.conditions if one.get("expires_at"))
+    return same and ahead and before.level.round_id != level.round_id and not before.superseded_why.startswith(TAKEN_BACK)
 
 
 def vote_to_repeat(seat: Seat, user: User, *, now: datetime) -> Vote | None:
     """The vote of this person that can be given at the seat once more as it was, if there is one."""
     before = earlier_votes([seat], user).get(key_of(seat.level))
     standing = standing_of(user, [seat], now=now).get(seat.pk)
-    return before if before and standing and repeats(before, seat.level, standing.on_behalf_of) else None
+    return before if before and standing and repeats(before, seat.level, standing.on_behalf_of, now) else None
 
 
 def boxes_beside(rows: list[Waiting], user: User) -> dict[int, list[dict[str, Any]]]:

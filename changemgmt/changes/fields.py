@@ -15,6 +15,7 @@ from django.core.validators import URLValidator
 
 from changemgmt.accounts.models import OrgUnit, User
 from changemgmt.core.errors import Invalid
+from changemgmt.core.text import fault_in
 from changemgmt.core.time import parse_instant
 
 from .models import Category, Change, CustomField, OnWindowEnd, Priority, Scale, Template, Type, Urgency
@@ -31,15 +32,9 @@ class Mistake(ValueError):
 
 def text(limit: int, *, required: bool = False) -> Callable[[Any], str]:
     def cleaned(value: Any) -> str:
-        if not isinstance(value, str):
-            raise Mistake("Give text.")
-        if "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value):
-            raise Mistake("The text has characters that can't be stored.")
-        if len(value) > limit:
-            raise Mistake(f"At most {limit:,} characters; this has {len(value):,}.")
-        if required and not value.strip():
-            raise Mistake("This can't be empty.")
-        return value
+        if fault := fault_in(value, limit, required=required):
+            raise Mistake(fault)
+        return str(value)
 
     return cleaned
 

@@ -19,6 +19,7 @@ from changemgmt.approvals.sitting import can_vote, current_votes, eligible
 from changemgmt.approvals.standing import delegators_of
 from changemgmt.audit.actions import Personal, record
 from changemgmt.core.errors import Invalid, NotPermitted, NotPossible
+from changemgmt.core.text import given_text
 from changemgmt.core.verdict import YES, Verdict
 
 from .conclude import conclude
@@ -96,13 +97,13 @@ def reassign_seat(seat_id: int, *, actor: User, now: datetime, to: str, reason: 
         seat = locked_seat(seat_id, actor)
         may_reassign(seat, actor=actor).enforce()
         there = person_named(to)
-        check_reason(reason)
+        why = given_text(reason, "reason", LONGEST)
         check_seat(seat)
         check_target(seat, there, actor=actor, now=now)
         before = hand_over(seat, there, now=now)
         seat.level.escalated_at = None
         seat.level.save(update_fields=["escalated_at"])
-        data = {"to": there.username, "from": before, "reason": Personal(reason.strip())}
+        data = {"to": there.username, "from": before, "reason": Personal(why)}
         told(seat, "seat.reassigned", actor=actor, now=now, data=data)
         change, round = seat.level.round.change, seat.level.round
         settle(round, now=now)
@@ -150,11 +151,6 @@ def person_named(to: Any) -> User:
     if there.is_service:
         raise Invalid.field("to", "A service account can never vote.")
     return there
-
-
-def check_reason(reason: Any) -> None:
-    if not isinstance(reason, str) or len(reason) > LONGEST or "\x00" in reason:
-        raise Invalid.field("reason", f"Give text of at most {LONGEST} characters.")
 
 
 def check_target(seat: Seat, there: User, *, actor: User, now: datetime) -> None:

@@ -17,6 +17,7 @@ from changemgmt.audit.actions import record
 from changemgmt.changes.models import State
 from changemgmt.changes.queries import visible_to
 from changemgmt.core.errors import Invalid, NotFound, TooLarge
+from changemgmt.core.text import given_text
 from changemgmt.core.time import rfc3339
 from changemgmt.core.verdict import Guard, Verdict
 
@@ -26,7 +27,6 @@ from .move import locked
 
 KINDS = ("statement", "file", "link")
 OVER = (State.CLOSED, State.CANCELLED)
-LONGEST = 20_000
 
 
 def locked_item(item_id: int, actor: User, number: str | None) -> ActionItem:
@@ -101,9 +101,7 @@ def read_evidence(item: ActionItem, evidence: Mapping[str, Any], file: Any) -> d
 
 
 def text_of(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip() or len(value) > LONGEST or "\x00" in value:
-        raise Invalid.field("text", f"Write 1 to {LONGEST} characters.")
-    return value.strip()
+    return given_text(value, "text", required=True)
 
 
 def url_of(value: Any) -> str:
@@ -168,7 +166,7 @@ def waive(item_id: int, *, actor: User, now: datetime, reason: str, number: str 
 
 
 def close(item: ActionItem, state: str, *, actor: User, now: datetime, comment: str) -> None:
-    item.state, item.closed_by, item.closed_at, item.closed_comment = state, actor, now, comment.strip()[:LONGEST]
+    item.state, item.closed_by, item.closed_at, item.closed_comment = state, actor, now, given_text(comment, "comment")
     item.save(update_fields=["state", "closed_by", "closed_at", "closed_comment"])
 
 

@@ -22,6 +22,7 @@ from changemgmt.audit.actions import Personal, record
 from changemgmt.changes.digest import digest_of, parts_of
 from changemgmt.changes.models import Change
 from changemgmt.core.errors import Invalid, OutOfDate, existing
+from changemgmt.core.text import given_text
 from changemgmt.core.verdict import Guard, Verdict
 from changemgmt.preview.queries import state_of as preview_state
 
@@ -32,7 +33,6 @@ from .rights import settle_rights
 
 ROLES = ("administrator", "change_manager")
 FINISHED = ("ready", "conflict")
-LONGEST = 20_000
 
 
 # --- who and when ---
@@ -99,9 +99,7 @@ def read_words(decision: Any, reason: Any) -> str:
     """The reason as it is kept; Invalid at what can't be."""
     if decision not in tuple(Override.Decision.values):
         raise Invalid.field("decision", f"One of {', '.join(Override.Decision.values)}.")
-    if not isinstance(reason, str) or len(reason) > LONGEST or "\x00" in reason:
-        raise Invalid.field("reason", f"Give text of at most {LONGEST} characters.")
-    return reason.strip()
+    return given_text(reason, "reason")
 
 
 def level_named(change: Change, named: Any) -> RoundLevel:

@@ -16,6 +16,7 @@ from changemgmt.accounts.models import SignInAttempt, User
 from changemgmt.audit.actions import Personal, record
 from changemgmt.audit.models import Event
 from changemgmt.core.errors import Invalid, NotPermitted, NotPossible, Throttled
+from changemgmt.core.text import given_text
 
 from .manage_people import locked, only_administrators
 from .sign_in import hidden, waiting
@@ -88,8 +89,7 @@ def remove(actor: User, *, now: datetime, password: Any, code: Any) -> None:
 def reset(username: str, *, actor: User, now: datetime, reason: str = "") -> User:
     """An administrator takes the second factor from somebody who lost theirs; the person is told."""
     only_administrators(actor)
-    if not isinstance(reason, str) or len(reason) > LONGEST_REASON or "\x00" in reason:
-        raise Invalid.field("reason", f"Give text of at most {LONGEST_REASON} characters.")
+    reason = given_text(reason, "reason", LONGEST_REASON)
     with transaction.atomic():
         user = locked(username)
         if user.pk == actor.pk:

@@ -23,6 +23,7 @@ from changemgmt.audit.actions import Personal, record, record_refusal
 from changemgmt.changes.digest import digest_of, parts_of
 from changemgmt.changes.models import APPROVED, Change, State
 from changemgmt.core.errors import DomainError, Invalid, NotFound, OutOfDate, PreconditionMissing, existing
+from changemgmt.core.text import given_text
 from changemgmt.core.verdict import Guard, Verdict
 from changemgmt.preview.queries import state_of
 
@@ -36,7 +37,6 @@ from .rights import settle_rights
 from .signature import check_signature, signing
 
 FINISHED = ("ready", "conflict")
-LONGEST = 20_000
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,7 @@ def check_form(seat: Seat, said: Said, now: datetime) -> list[Condition]:
     """400: a vote that is none, or conditions that can't be."""
     if said.vote not in Vote.Kind.values:
         raise Invalid.field("vote", f"Vote one of {', '.join(Vote.Kind.values)}.")
-    if not isinstance(said.comment, str) or len(said.comment) > LONGEST or "\x00" in said.comment:
-        raise Invalid.field("comment", f"Give text of at most {LONGEST} characters.")
+    given_text(said.comment, "comment")
     if said.digest is not None and not isinstance(said.digest, str):
         raise Invalid.field("digest", "Give the digest as text.")
     demands = read_conditions(said.conditions, seat.level.round.change, now=now)
@@ -217,10 +216,11 @@ def withdraw_vote(seat_id: int, *, actor: User, now: datetime, reason: str) -> S
         seat = locked_seat(seat_id, actor)
         may_take_back(seat, actor=actor).enforce()
         mine = existing(my_vote(seat, actor), "You have no vote at this level that counts.")
+        reason = given_text(reason, "reason")
         may_withdraw(seat, actor=actor, reason=reason).enforce()
         change, undecided = seat.level.round.change, seat.level.state == "open"
         mine.level = seat.level
-        casting.supersede(mine, reason.strip(), now=now, action="vote.withdrawn")
+        casting.supersede(mine, reason, now=now, action="vote.withdrawn")
         if undecided:
             taken = mine.seat
             taken.level = seat.level
@@ -296,7 +296,7 @@ def request_information(seat_id: int, *, actor: User, now: datetime, question: s
 
 
 def ask(seat: Seat, *, actor: User, now: datetime, question: str) -> None:
-    change, question = seat.level.round.change, question.strip()
+    change, question = seat.level.round.change, given_text(question, "question")
     actions.ask_for_information(seat, by=actor, question=question, now=now)
     told(
         change,
@@ -338,7 +338,8 @@ def provide_information(number: str, *, actor: User, now: datetime, answer: str)
         change = locked(number, actor)
         may_provide_information(change, actor=actor, answer=answer).enforce()
         round = existing(open_question(change), "No question is open.")
-        answered = actions.answer_information(round, by=actor, answer=answer.strip(), now=now)
-        data = {"answer": Personal(answer.strip()), "asked_by": [one.asked_by.username for one in answered]}
+        answer = given_text(answer, "answer")
+        answered = actions.answer_information(round, by=actor, answer=answer, now=now)
+        data = {"answer": Personal(answer), "asked_by": [one.asked_by.username for one in answered]}
         told(change, "provide_info", "information.provided", actor=actor, now=now, data=data)
     return change

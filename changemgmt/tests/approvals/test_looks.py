@@ -10,6 +10,7 @@ from changemgmt.approvals.queue import queue_of
 from changemgmt.audit.models import Event
 from changemgmt.changes.models import Change
 from changemgmt.core.errors import NotPermitted, NotPossible, OutOfDate, PreconditionMissing
+from changemgmt.core.time import rfc3339
 from changemgmt.lifecycle.edit import edit_change
 from changemgmt.lifecycle.reconfirm import reconfirm_vote
 from changemgmt.lifecycle.reopen_review import reopen_expired
@@ -153,6 +154,17 @@ def test_reconfirming_twice_is_reconfirming_once(cast, expired):
     for _ in range(2):
         reconfirm_vote(seat.pk, actor=cast.petra, now=later, digest=seat.level.digest)
     assert Vote.objects.filter(superseded=False).count() == 1
+
+
+def test_a_vote_whose_condition_ran_out_is_not_said_again_as_it_was(cast, expired):
+    seat, later = expired
+    vote = Vote.objects.get(by=cast.petra)
+    for hours, offered in ((1, True), (-1, False)):
+        vote.conditions[0] |= {"expires_at": rfc3339(later + timedelta(hours=hours)), "on_expiry": "reject"}
+        vote.save()
+        assert queue_of(cast.petra, later)[0].repeatable is offered
+    with pytest.raises(NotPossible, match="no earlier vote"):
+        reconfirm_vote(seat.pk, actor=cast.petra, now=later, digest=seat.level.digest)
 
 
 def test_a_colleague_has_nothing_to_reconfirm(cast, expired):

@@ -103,3 +103,14 @@ def test_what_stands_in_the_way_is_printed_with_who_can_clear_it(run, cast, shop
     assert any("petra" in row["who_can_clear"] for row in found)
     assert "petra" in run(cast.vera, "blockers", change.number, as_text=True)
     refused(run, cast.vera, "blockers", "CHG-1999-00001")
+
+
+def test_words_that_are_too_long_are_refused_here_too(run, cast, shop, now):
+    change = estate.in_review(cast, now)
+    digest = run(cast.petra, "show", change.number)["my_seats"][0]["digest"]
+    run(cast.petra, "vote", change.number, "--vote", "approve", "--digest", digest, "--condition", "Tell the desk;before_start;ian")
+    assert "20,001" in refused(run, cast.petra, "withdraw", change.number, "--reason", "x" * 20_001, code=2).err
+    condition = change.action_items.get()
+    run(cast.ian, "evidence", change.number, condition.pk, "--text", "They know.")
+    assert "20,001" in refused(run, cast.petra, "accept", change.number, condition.pk, "--comment", "x" * 20_001, code=2).err
+    assert Vote.objects.get().superseded is False and condition.evidence == []
