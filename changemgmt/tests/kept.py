@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from django.apps import apps
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Model
 from django.db.models.sql import InsertQuery
 
@@ -40,7 +40,8 @@ def keep(name: str, make: Callable[[], Answer], *about: object) -> Answer:
     """
     key = (name, *about, state())
     if key in RECORDINGS:
-        with connection.cursor() as cursor:
+        # In one transaction, which looks at the foreign keys at its end: tables refer to each other both ways.
+        with transaction.atomic(), connection.cursor() as cursor:
             for sql, parameters in RECORDINGS[key].statements:
                 cursor.execute(sql, parameters)
     else:
