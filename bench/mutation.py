@@ -37,7 +37,7 @@ TESTS = "changemgmt/tests/approvals"
 PROCESSES, GROUND, BUDGET, LATE = 2, 40, 120.0, 10
 """Two at a time; so many tests to make sure of the ground; so many seconds of tests per mutant; so many times as long is for ever."""
 
-VERDICTS = tuple(f"{TESTS}/test_{name}.py" for name in ("verdicts", "standing"))
+VERDICTS = tuple(f"{TESTS}/test_{name}.py" for name in ("verdicts", "sitting", "standing"))
 
 
 class Target(NamedTuple):

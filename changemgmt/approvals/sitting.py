@@ -117,11 +117,11 @@ def may_sit(seat: Seat, actor: User, *, now: datetime) -> str:
 
 def barred(sitter: Sitter, involved: Mapping[str, str]) -> str:
     """Why this sitter, who has no part in the change, still can't vote for somebody else."""
-    voice = sitter.on_behalf_of or sitter.user
-    if voice.person in involved or sitter.delegation is None:
-        return f"You can't vote for {voice.display_name} on this change: they {involved[voice.person]}."
+    whose = sitter.whose
+    if sitter.delegation is None or whose.person in involved:
+        return f"You can't vote for {whose.display_name} on this change: they {involved[whose.person]}."
     chose = sitter.delegation.created_by
-    return f"You can't vote for {voice.display_name} on this change: {chose.display_name}, who chose you for that, {involved[chose.person]}."
+    return f"You can't vote for {whose.display_name} on this change: {chose.display_name}, who chose you for that, {involved[chose.person]}."
 
 
 def claimed_away(seat: Seat, voices: Collection[str], *, now: datetime) -> str:
@@ -176,8 +176,8 @@ def visible_seat(pk: int, user: User) -> Seat | None:
 
 def seat_now(seat: Seat) -> Seat:
     """The seat in the newest round that stands for this one of an earlier round, or the seat itself."""
-    last = seat.level.round.change.rounds.last()
-    if last is None or last.pk == seat.level.round_id or last.outcome != Round.Outcome.PENDING:
+    last = seat.level.round.change.rounds.latest("number")
+    if last.pk == seat.level.round_id or last.outcome != Round.Outcome.PENDING:
         return seat
     chain = seat.level.settings.get("chain")
     same = Seat.objects.filter(level__round=last, level__name=seat.level.name, label=seat.label, power=seat.power, position=seat.position)
@@ -245,6 +245,6 @@ def open_seats(user: User, *, now: datetime) -> QuerySet[Seat]:
     people = {user.pk} | delegators_of(user, now)
     alone = active() and people == {user.pk}
     groups = list(roles_of(user) if alone else Group.objects.filter(user__in=people).values_list("name", flat=True))
-    asked = Q(group="", people__in=people) | Q(group__in=groups) & ~Q(group="")
+    asked = Q(group="", people__in=people) | Q(group__in=groups)
     rows = Seat.objects.filter(asked, state=Seat.State.OPEN, level__state=RoundLevel.State.OPEN, level__round__outcome=Round.Outcome.PENDING)
     return rows.select_related("level__round__change", "claimed_by").distinct()

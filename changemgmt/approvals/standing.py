@@ -13,7 +13,8 @@ from typing import NamedTuple
 from django.conf import settings
 from django.db.models import Q
 
-from changemgmt.accounts.models import Delegation, OrgUnit, User
+from changemgmt.accounts.models import Delegation, User
+from changemgmt.accounts.queries import unit_chains
 from changemgmt.core.reading import once
 
 from . import rules
@@ -28,9 +29,14 @@ class Sitter(NamedTuple):
     delegation: Delegation | None = None
 
     @property
+    def whose(self) -> User:
+        """Whose vote it is."""
+        return self.on_behalf_of or self.user
+
+    @property
     def voice(self) -> str:
         """The person whose vote it is: a voice counts once at a level."""
-        return (self.on_behalf_of or self.user).person
+        return self.whose.person
 
 
 def in_force(now: datetime) -> Q:
@@ -47,8 +53,6 @@ def delegators_of(user: User, now: datetime) -> set[int]:
     for _ in range(settings.DELEGATION_HOPS):
         given = Delegation.objects.filter(in_force(now), delegate__in=nearest).values_list("delegator", flat=True)
         nearest = set(given) - found - {user.pk}
-        if not nearest:
-            break
         found |= nearest
     return found
 
@@ -59,8 +63,7 @@ def stand_ins(seats: Iterable[Seat], own: Mapping[int, list[User]], *, now: date
     found: dict[int, list[Sitter]] = {seat.pk: [] for seat in seats}
     frontier = {seat.pk: [Sitter(user) for user in own[seat.pk]] for seat in seats}
     for _ in range(settings.DELEGATION_HOPS):
-        givers = {sitter.user.pk for sitters in frontier.values() for sitter in sitters}
-        given = given_by(givers, now) if givers else {}
+        given = given_by({sitter.user.pk for sitters in frontier.values() for sitter in sitters}, now)
         if not given:
             break
         book = Book(seats, given)
@@ -72,7 +75,7 @@ def stand_ins(seats: Iterable[Seat], own: Mapping[int, list[User]], *, now: date
 
 def next_in_line(sitters: Iterable[Sitter], seat: Seat, book: Book) -> list[Sitter]:
     """Those who stand in for these sitters at the seat; the vote stays that of the first in line."""
-    return [Sitter(row.delegate, sitter.on_behalf_of or sitter.user, row) for sitter in sitters if (row := book.of(sitter, seat))]
+    return [Sitter(row.delegate, sitter.whose, row) for sitter in sitters if (row := book.of(sitter, seat))]
 
 
 def given_by(users: set[int], now: datetime) -> dict[int, list[Delegation]]:
@@ -90,7 +93,7 @@ class Book:
     def __init__(self, seats: list[Seat], given: Mapping[int, list[Delegation]]) -> None:
         self.given = given
         rows = [row for rows in given.values() for row in rows]
-        self.parents = parents() if any(row.scope_kind == Delegation.Scope.ORG_UNIT for row in rows) else {}
+        self.units = unit_chains() if any(row.scope_kind == Delegation.Scope.ORG_UNIT for row in rows) else {}
         self.voted = first_votes({seat.level.round_id for seat in seats}, {row.delegator.person for row in rows})
 
     def of(self, sitter: Sitter, seat: Seat) -> Delegation | None:
@@ -100,27 +103,15 @@ class Book:
 
     def covers(self, row: Delegation, seat: Seat) -> bool:
         change = seat.level.round.change
-        case = rules.Case(seat.level.settings.get("chain", ""), change.type, self.units(change.org_unit_id), change.number)
+        units = frozenset(self.units.get(change.org_unit_id or "", ()))
+        case = rules.Case(seat.level.settings.get("chain"), change.type, units, change.number)
         return rules.covers(row.scope_kind, row.scope_value, case)
-
-    def units(self, slug: str | None) -> frozenset[str]:
-        """The unit and all above it."""
-        found: set[str] = set()
-        while slug and slug not in found:
-            found.add(slug)
-            slug = self.parents.get(slug)
-        return frozenset(found)
 
     def too_late(self, row: Delegation, seat: Seat) -> bool:
         """Nobody picks who votes once a vote is open: not by a delegation for this change alone, nor after voting in person."""
         opened, voted = seat.level.opened_at, self.voted.get((seat.level.round_id, row.delegator.person))
         picked = row.scope_kind == Delegation.Scope.CHANGE and opened is not None and row.created_at > opened
         return picked or (voted is not None and row.created_at > voted)
-
-
-def parents() -> dict[str, str | None]:
-    """The slug of every org unit and of the one above it."""
-    return dict(OrgUnit.objects.values_list("slug", "parent__slug"))
 
 
 def first_votes(rounds: set[int], persons: set[str]) -> dict[tuple[int, str], datetime]:

@@ -40,32 +40,38 @@ def now():
 
 
 @pytest.fixture
-def cast(db, now):
-    """The fixed cast with their roles; see `cast.py`."""
-
-    def make():
-        seed_roles(now=now)
-        return make_cast()
-
-    return keep("cast", make, now)
+def day(now):
+    """The beginning of the day of the acts, when all that is there already was made."""
+    return now.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 @pytest.fixture
-def seeded(cast, now):
+def cast(db, day):
+    """The fixed cast with their roles; see `cast.py`."""
+
+    def make():
+        seed_roles(now=day)
+        return make_cast()
+
+    return keep("cast", make, day)
+
+
+@pytest.fixture
+def seeded(cast, day):
     """The starter pack: roles, layers, relation types, categories, policies, chains."""
 
     def make():
         for package in SEEDED:
-            importlib.import_module(f"changemgmt.{package}.seed").seed(now=now)
+            importlib.import_module(f"changemgmt.{package}.seed").seed(now=day)
 
-    keep("seeded", make, now)
+    keep("seeded", make, day)
 
 
 @pytest.fixture
-def archisurance(seeded, cast, now):
+def archisurance(seeded, cast, day):
     """The ArchiSurance model as the architecture; answers the run of the import."""
     files = of_path(settings.BASE_DIR / "data" / "archisurance" / "archisurance.archimate")
-    return keep("archisurance", lambda: import_architecture(files, actor=cast.ada, now=now, format="archi", source="archisurance"), now)
+    return keep("archisurance", lambda: import_architecture(files, actor=cast.ada, now=day, format="archi", source="archisurance"), day)
 
 
 @pytest.fixture
