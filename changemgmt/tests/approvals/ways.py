@@ -7,9 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.apps import apps
 from django.contrib.auth.models import Group
-from django.db.models import Max
 from django.test import Client
 
 from changemgmt.accounts.models import Delegation, User
@@ -17,6 +15,7 @@ from changemgmt.approvals.models import Round, RoundLevel, Seat, Vote
 from changemgmt.audit.models import Event
 from changemgmt.changes.models import Change
 from changemgmt.lifecycle.vote import cast_vote
+from changemgmt.tests import kept
 
 V1 = "/api/v1/"
 TRACES = {"event", "outboxentry", "stream", "personalvalue", "session", "apitoken", "notification", "throttle", "look"}
@@ -144,11 +143,8 @@ def stands_in(delegator: User, delegate: User, now: datetime, **more: Any) -> De
 
 def everything() -> dict[str, Any]:
     """Rows and last key of every table but those of traces; what belongs to an approval, value by value."""
-    found: dict[str, Any] = {}
-    for model in apps.get_models(include_auto_created=True):
-        name = model._meta.model_name
-        if name not in TRACES:
-            found[name] = (model.objects.count(), model.objects.aggregate(last=Max("pk"))["last"])
+    tables = zip(kept.models(), kept.state(), strict=True)
+    found: dict[str, Any] = {model._meta.model_name: row for model, row in tables if model._meta.model_name not in TRACES}
     for model in (Change, Round, RoundLevel, Seat, Vote):
         found[f"rows of {model._meta.model_name}"] = list(model.objects.order_by("pk").values_list())
     return found
