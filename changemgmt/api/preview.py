@@ -14,6 +14,7 @@ from changemgmt.core.errors import Invalid
 from changemgmt.lifecycle.compute_preview import ask_for_preview, may_compute
 from changemgmt.preview import diff
 from changemgmt.preview.queries import diff_of, impact_of, preview_of
+from changemgmt.preview.stacked import stacked_preview
 
 from .changes import OfChange
 
@@ -55,6 +56,26 @@ class PreviewShape(serializers.Serializer):
     summary = SummaryShape()
     checks = CheckShape(many=True)
     drift = DriftShape(many=True)
+
+
+class BelowShape(serializers.Serializer):
+    number = serializers.CharField()
+    title = serializers.CharField()
+    state = serializers.CharField()
+    start = serializers.DateTimeField(allow_null=True)
+
+
+class StackedCheckShape(CheckShape):
+    alone = serializers.BooleanField(help_text="Whether the change brings it to the live architecture, too.")
+
+
+class StackedShape(serializers.Serializer):
+    state = serializers.ChoiceField(("ready", "conflict"))
+    revision = serializers.IntegerField()
+    below = BelowShape(many=True)
+    left_out = serializers.IntegerField()
+    conflicts = DriftShape(many=True)
+    checks = StackedCheckShape(many=True)
 
 
 class StepOfPathShape(serializers.Serializer):
@@ -145,6 +166,15 @@ class Preview(OfChange):
         return self.answer(shown) if done else self.answer(shown, 202, location=f"/api/v1/changes/{number}/preview/")
 
 
+class Stacked(OfChange):
+    """The change on top of what is approved near it and not done yet, in calendar order: where it would not fit, and what it would bring then."""
+
+    answers: ClassVar = {"GET": StackedShape}
+
+    def get(self, request: Request, number: str) -> Response:
+        return self.answer(stacked_preview(self.change, self.user))
+
+
 class Diff(OfChange):
     """Before and after, field by field; as JSON, Markdown, or an HTML page that stands alone."""
 
@@ -165,5 +195,6 @@ class Diff(OfChange):
 urlpatterns = [
     path("changes/<str:number>/impact/", Impact.as_view(), name="change_impact"),
     path("changes/<str:number>/preview/", Preview.as_view(), name="change_preview"),
+    path("changes/<str:number>/preview/stacked/", Stacked.as_view(), name="change_stacked"),
     path("changes/<str:number>/diff/", Diff.as_view(), name="change_diff"),
 ]

@@ -154,7 +154,7 @@ class View:
             keep &= ~np.isin(self.graph.relation[edges], self.removed)
         origin, edges = origin[keep], edges[keep]
         parts = origin, self.graph.to[edges].astype(np.int64), self.graph.kind[edges], self.graph.relation[edges]
-        return self._with_extra(places, parts) if len(self.extra_source) else parts
+        return self._with_extra(places, parts) if len(self.extra_source) and len(places) else parts
 
     def _with_extra(self, places: np.ndarray, parts: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         spot = np.minimum(np.searchsorted(places, self.extra_source), len(places) - 1)

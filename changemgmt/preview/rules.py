@@ -10,7 +10,7 @@ from changemgmt.architecture.rules import CREATE, DELETE, RELATION, UPDATE, Imag
 from changemgmt.core.diff import differences
 
 # Bookkeeping of a thing that no change item is about: it may move without anybody minding.
-UNWATCHED = frozenset({"source_system", "confirmed_at", "external_references"})
+UNWATCHED = frozenset({"source_system", "confirmed_at", "refuted_at", "refuted_reason", "external_references"})
 ABSENT = None
 
 

@@ -13,6 +13,7 @@ from changemgmt.changes.models import Change, Preview
 from changemgmt.changes.queries import visible
 from changemgmt.lifecycle.compute_preview import ask_for_preview, may_compute
 from changemgmt.preview.queries import HIDDEN, diff_of, impact_of, layout_of, preview_of, state_of, stored
+from changemgmt.preview.stacked import stacked_preview
 
 from .base import PageRequest, done, page
 from .diff import groups_of
@@ -208,6 +209,13 @@ def preview(request: PageRequest, number: str) -> HttpResponse:
         "may_compute": may_compute(change, actor=request.user).allowed,
     }
     return render(request, "changes/preview.html", context)
+
+
+@page()
+def stacked(request: PageRequest, number: str) -> HttpResponse:
+    """The change on top of what is approved and not done yet."""
+    change = visible(request.user, number)
+    return render(request, "changes/stacked.html", {"change": change, "stack": stacked_preview(change, request.user)})
 
 
 @page()

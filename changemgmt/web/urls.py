@@ -47,6 +47,7 @@ urlpatterns = [
     path(f"{N}plan/", plan.plan, name="change-plan"),
     path(f"{N}impact/", impact.impact, name="change-impact"),
     path(f"{N}preview/", impact.preview, name="change-preview"),
+    path(f"{N}preview/stacked/", impact.stacked, name="change-stacked"),
     path(f"{N}preview/state/", impact.preview_state, name="change-preview-state"),
     path(f"{N}schedule/", schedule.schedule, name="change-schedule"),
     path(f"{N}do/schedule/", schedule.schedule),

@@ -13,6 +13,8 @@ from changemgmt.lifecycle.blockers import all_blockers
 from changemgmt.lifecycle.compute_preview import ask_for_preview
 from changemgmt.lifecycle.start import gate_of
 from changemgmt.preview.queries import impact_of, preview_of
+from changemgmt.preview.rules import Drift
+from changemgmt.preview.stacked import stacked_preview
 from changemgmt.scheduling.queries import windows_for
 
 from .call import Call
@@ -47,6 +49,9 @@ def preview(call: Call) -> None:
     """Show the preview; compute it first when asked to."""
     if call.compute:
         ask_for_preview(call.number, **call.acting)
+    if call.stacked:
+        stacked(call)
+        return
     found = preview_of(call.change, call.reader)
     summary = found["summary"]
     lines = [
@@ -56,6 +61,17 @@ def preview(call: Call) -> None:
     lines += [
         f"  drift: {row['key']} {row['field']}: {row['base']} → {row['live']}, proposed {row['proposed']} (by {row['moved_by']})"
         for row in found["drift"]
+    ]
+    call.answer(found, lines)
+
+
+def stacked(call: Call) -> None:
+    """The preview on top of the approved changes that are not done yet."""
+    found = stacked_preview(call.change, call.reader)
+    lines = [f"{found['state']}: on top of {', '.join(row['number'] for row in found['below']) or 'nothing: no approved change is near it'}"]
+    lines += [f"  conflict: {Drift(**row).sentence}" for row in found["conflicts"]]
+    lines += [
+        f"  {row['severity']}: {row['key'] or ''} {row['message']}{'' if row['alone'] else ' (only together with them)'}" for row in found["checks"]
     ]
     call.answer(found, lines)
 

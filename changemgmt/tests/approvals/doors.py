@@ -346,10 +346,11 @@ DECIDES_NOTHING: dict[str, str] = {
     "It answers what is there.": """
         api/v1/approvals/ api/v1/approvals/coverage/ api/v1/overrides/ api/v1/changes/<str:number>/approval/ api/v1/changes/<str:number>/blockers/
         api/v1/changes/<str:number>/override/<int:pk>/ api/v1/changes/<str:number>/transitions/ api/v1/changes/<str:number>/gate/
-        api/v1/changes/<str:number>/diff/ api/v1/changes/<str:number>/versions/ api/v1/changes/<str:number>/versions/diff/
+        api/v1/changes/<str:number>/diff/ api/v1/changes/<str:number>/preview/stacked/ api/v1/changes/<str:number>/versions/ api/v1/changes/<str:number>/versions/diff/
         api/v1/changes/<str:number>/versions/<int:version>/ api/v1/changes/<str:number>/windows/ api/v1/changes/<str:number>/conflicts/
         api/v1/changes/<str:number>/attachments/<int:pk>/download/ approvals/ approvals/<int:seat>/ approvals/coverage/ audit/overrides/
         changes/<str:number>/ changes/<str:number>/attachments/<uuid:uuid>/ changes/<str:number>/preview/state/
+        changes/<str:number>/preview/stacked/
     """,
     "It says who may vote, not what; tests of its own show who may say so.": """
         api/v1/approvals/<int:pk>/claim/ api/v1/approvals/<int:pk>/release/ api/v1/approvals/<int:pk>/reassign/

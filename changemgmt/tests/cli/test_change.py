@@ -178,6 +178,14 @@ def test_risk_preview_impact_windows_and_gate(run, cast, shop, now):
 # --- deciding ---
 
 
+def test_the_preview_on_top_of_what_is_approved(run, cast, shop, now):
+    other, mine = estate.approved(cast, now), estate.draft(cast, now)
+    run(cast.rita, "preview", mine.number, "--compute")
+    found = run(cast.vera, "preview", mine.number, "--stacked")
+    assert [row["number"] for row in found["below"]] == [other.number] and found["state"] == "ready"
+    assert other.number in run(cast.vera, "preview", mine.number, "--stacked", as_text=True)
+
+
 def test_votes_carry_the_digest_that_was_shown(run, cast, shop, now):
     change = estate.in_review(cast, now)
     digest = run(cast.petra, "show", change.number)["my_seats"][0]["digest"]

@@ -58,6 +58,13 @@ def shop(do):
     )
 
 
+def test_a_change_that_only_ties_two_components_reaches_on_from_them(shop, change_of):
+    tie = {"operation": "create", "object": "relation", "key": "r4", "source": "shelf", "target": "till", "relation_type": "serving"}
+    computed = compute(change_of(tie), now=NOW)
+    assert [row["key"] for row in computed.impact["affected"]] == ["till", "shop", "customers"]
+    assert computed.state == "ready" and computed.summary["added"] == 1
+
+
 def test_an_update_reaches_the_business_and_says_why(surance, change_of):
     key = (
         Component.objects.filter(type__name="ApplicationComponent", outgoing__type__name__in=["serving", "realization", "assignment"])

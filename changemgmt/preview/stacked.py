@@ -1,0 +1,133 @@
+"""A change on top of what is approved and not done yet: does it still fit, and what would be wrong only because of the others."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models.functions import Coalesce
+
+from changemgmt.accounts.models import User
+from changemgmt.architecture.catalogue import Catalogue
+from changemgmt.architecture.effects import DOWN, effects
+from changemgmt.architecture.graph import Graph, Rule, current_rules, graph_at
+from changemgmt.architecture.queries import images
+from changemgmt.architecture.rules import COMPONENT, OBJECTS, Image
+from changemgmt.changes.models import APPROVED, Change, Item, Reach, State
+from changemgmt.changes.queries import visible_to
+
+from .checks import Check, checks_of
+from .compute import overlay_of
+from .drift import proposal_of
+from .models import AppliedItem
+from .queries import HIDDEN
+from .rules import Drift, Proposal
+from .stacking import Stack, conflicts
+
+PENDING = (*APPROVED, State.SCHEDULED, State.IMPLEMENTING)
+MOST = 200
+"""So many pending changes are laid underneath, the earliest first."""
+
+
+def stacked_preview(change: Change, viewer: User) -> dict[str, Any]:
+    """What a change meets once all that is approved near it is done before it, in calendar order. Computed when it is asked; nothing is kept.
+
+    `conflicts` are rows of drift whose `moved_by` is a pending change; `checks` are those the change brings on top of them, each with
+    `alone`: whether it brings it to the live architecture, too. Of changes the viewer may not see nothing is said but that there are some.
+    """
+    below = pending_near(change)
+    proposals = proposals_of([*below, change])
+    mine = proposals.pop(change.pk, [])
+    seen = set(visible_to(viewer).filter(pk__in=[row.pk for row in below]).values_list("number", flat=True))
+    ground = _Ground(below, proposals, mine)
+    found = conflicts(ground.stack(), mine)
+    brought, brought_seen = ground.brought(mine), ground.brought(mine, only=seen)
+    alone = ground.brought(mine, only=set())
+    return {
+        "state": "conflict" if found else "ready",
+        "revision": ground.graph.revision,
+        "below": [_shown(row, seen) for row in below[:MOST]],
+        "left_out": max(0, len(below) - MOST),
+        "conflicts": [_masked(row, seen) for row in found],
+        "checks": [(row if row in brought_seen else _veiled(row)) | {"alone": row in alone} for row in brought],
+    }
+
+
+def pending_near(change: Change) -> list[Change]:
+    """The approved changes not done yet whose reach meets this one's, or that of one of those, in calendar order."""
+    waiting = Change.objects.filter(state__in=PENDING, imported=False).exclude(pk=change.pk)
+    found: set[int] = set()
+    newest = {change.pk}
+    while newest:
+        keys = Reach.objects.filter(change__in=newest).values("key")
+        met = set(Reach.objects.filter(key__in=keys, change__in=waiting).values_list("change", flat=True).distinct())
+        newest = met - found
+        found |= newest
+    begins = Coalesce("planned_start", "requested_start")
+    return list(Change.objects.filter(pk__in=found).order_by(begins.asc(nulls_last=True), "number"))
+
+
+def proposals_of(changes: Sequence[Change]) -> dict[int, list[Proposal]]:
+    """The items of these changes that are not applied, by change, in their order."""
+    applied = set(AppliedItem.objects.filter(change__in=changes, reverted_in=None).values_list("change", "item_id"))
+    found: dict[int, list[Proposal]] = defaultdict(list)
+    for item in Item.objects.filter(change__in=changes).order_by("change", "position", "pk"):
+        if (item.change_id, item.pk) not in applied:
+            found[item.change_id].append(proposal_of(item))
+    return found
+
+
+class _Ground:
+    """What the change is laid on, read once: the live things, and what the pending changes would make of them."""
+
+    def __init__(self, below: Sequence[Change], proposals: dict[int, list[Proposal]], mine: Sequence[Proposal]) -> None:
+        self.below = [(row.number, proposals.get(row.pk, [])) for row in below[:MOST]]
+        self.catalogue, self.rules, self.graph = Catalogue.load(), current_rules(), graph_at(None)
+        everything = [*mine, *(proposal for _, listed in self.below for proposal in listed)]
+        self.live = {
+            (object, key): image
+            for object in OBJECTS
+            for key, image in images(object, [proposal.key for proposal in everything if proposal.object == object]).items()
+        }
+
+    def stack(self, only: set[str] | None = None) -> Stack:
+        """The pending changes one over the other; those named in `only`, or all."""
+        stack = Stack(self.live, self.catalogue.completed)
+        for number, listed in self.below:
+            if only is None or number in only:
+                stack.put(number, listed)
+        return stack
+
+    def brought(self, mine: Sequence[Proposal], only: set[str] | None = None) -> list[Check]:
+        """The findings that are there with the change on top, and not without it."""
+        stack = self.stack(only)
+        before = self.findings(stack.images())
+        stack.put("", mine)
+        return [row for row in self.findings(stack.images()) if row not in before]
+
+    def findings(self, steps: list[Image]) -> list[Check]:
+        return checks_of(steps, down(steps, self.graph, self.rules), self.catalogue, self.rules) if steps else []
+
+
+def down(steps: Sequence[Image], graph: Graph, rules: dict[str, Rule]) -> list[dict[str, Any]]:
+    """The components that would be down, as the checks take them."""
+    needs = {step.key: step.after["needs"] for step in steps if step.object == COMPONENT and step.after}
+    hit = effects(graph, rules, overlay_of(steps, graph), needs)
+    return [{"key": key, "effect": effect} for key, effect in sorted(hit.items()) if effect == DOWN]
+
+
+def _shown(row: Change, seen: set[str]) -> dict[str, Any]:
+    if row.number not in seen:
+        return {"number": HIDDEN, "title": "", "state": "", "start": None}
+    return {"number": row.number, "title": row.title, "state": row.state, "start": row.planned_start or row.requested_start}
+
+
+def _masked(row: Drift, seen: set[str]) -> dict[str, Any]:
+    shown = row.as_dict()
+    return shown if row.moved_by in seen else shown | {"live": None, "moved_by": HIDDEN}
+
+
+def _veiled(row: Check) -> Check:
+    """A finding that is there only because of a change the viewer may not see: where, and not what."""
+    return row | {"message": "It would not hold together with a change you may not see."}
