@@ -172,6 +172,9 @@ def read_row(where: str, row: Mapping[str, str], mapping: LogMapping, *, now: da
         fields["actual_start"] = fields["actual_end"] = None
     if (closed := fields.get("closed_at")) and closed > now:
         fields["closed_at"] = None
+    # What is over has no window ahead: logs write an end like the year 2100 for "until further notice".
+    if (ends := fields.get("planned_end")) and ends > now:
+        fields["planned_start"] = fields["planned_end"] = None
     component = (row.get(mapping.component_column) or "").strip() if mapping.component_column else ""
     return Entry(where=where, id=identity, component=component, fields=fields)
 

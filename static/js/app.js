@@ -32,6 +32,12 @@ document.addEventListener("htmx:responseError", e => toast(`That did not work ($
 document.addEventListener("htmx:sendError", () => toast("No connection. Nothing was sent.", "bad"));
 document.addEventListener("htmx:timeout", () => toast("No answer for 15 s. Check the page before you try again.", "bad"));
 
+/* what was typed into another form of the page is not lost without a word */
+document.addEventListener("input", e => e.target.closest?.("form[data-typed]")?.setAttribute("data-typed", "yes"));
+document.addEventListener("submit", e => {
+  if ($$("form[data-typed=yes]").some(form => form !== e.target) && !confirm("What you typed elsewhere on this page is not saved and would be lost. Go on?")) e.preventDefault();
+});
+
 /* busy line after 150 ms */
 let busy = 0, timer;
 document.addEventListener("htmx:beforeRequest", () => { busy++; clearTimeout(timer); timer = setTimeout(() => busy && root.classList.add("htmx-busy"), 150); });
@@ -139,7 +145,7 @@ document.addEventListener("keydown", e => {
   if (b?.closest("[inert]")) { held = k; return; }
   const row = $("[data-row].sel"), seat = $("[data-peek]", row || document)?.dataset.peek, act = { a: "approve", c: "conditions", i: "info", r: "reject" }[k];
   // Where no brief stands beside the list, the keys act on the row.
-  if (!b && row && seat && act) { e.preventDefault(); htmx.ajax("GET", `${seat}vote/?vote=${act}`, { target: "#dialog-slot", swap: "innerHTML" }); return; }
+  if (!b && row && seat && act) { e.preventDefault(); htmx.ajax("GET", `${seat}vote/?vote=${act}&next=queue`, { target: "#dialog-slot", swap: "innerHTML" }); return; }
   if (!b && row && k === "l") { $("[data-claim]", row)?.click(); return; }
   if (b) { e.preventDefault(); b.matches("input") ? b.focus() : b.click(); }
 });

@@ -91,6 +91,12 @@ def test_the_windows_and_references_are_kept(db, tmp_path: Path) -> None:
     assert (change.state, change.imported, change.tags, change.requester.is_service) == ("closed", True, ["CE", "SE"], True)
 
 
+def test_what_is_over_has_no_window_ahead(db, tmp_path: Path) -> None:
+    import_changes(log(tmp_path, line(window="2020-03-02T08:00:00Z,2100-01-01T00:00:00Z")), now=NOW)
+    change = Change.objects.get()
+    assert (change.state, change.planned_start, change.planned_end, change.actual_end) == ("closed", None, None, None)
+
+
 def test_a_dry_run_stores_nothing(db, tmp_path: Path) -> None:
     report = import_changes(log(tmp_path, line()), now=NOW, dry_run=True)
     assert report.adds == 1

@@ -7,6 +7,7 @@ from django.test.utils import CaptureQueriesContext
 from changemgmt.audit.models import Event
 from changemgmt.audit.queries import representations
 from changemgmt.changes.models import Change
+from changemgmt.core.time import utc_now
 from changemgmt.lifecycle import edit, transitions
 
 pytestmark = pytest.mark.django_db
@@ -51,6 +52,14 @@ def test_every_page_answers_and_has_nothing_inline(change, browse, cast, clean_h
         assert response.status_code == 200, path
         clean_html(response)
         assert "default-src 'none'" in response["Content-Security-Policy"]
+
+
+def test_the_risk_of_a_draft_that_was_edited_since_says_so(change, browse, cast):
+    client, old = browse(cast.rita), "edited since this was computed"
+    client.post(f"/changes/{change.number}/preview/")
+    assert old not in client.get(f"/changes/{change.number}/").content.decode()
+    edit.edit_change(change.number, {"rollback_plan": ""}, actor=cast.rita, now=utc_now(), seen="*")
+    assert old in client.get(f"/changes/{change.number}/").content.decode()
 
 
 def test_a_submitted_change_shows_seats_risk_and_reach(change, browse, cast, now, clean_html):
