@@ -249,6 +249,11 @@ CLAIM_HOURS = int(os.environ.get("CLAIM_HOURS", "8"))
 EMERGENCY_GO_AHEADS_PER_DAY = int(os.environ.get("EMERGENCY_GO_AHEADS_PER_DAY", "5"))
 # What ran on a go-ahead is reviewed within this time; after it, it stands out as unreviewed.
 EMERGENCY_REVIEW_HOURS = int(os.environ.get("EMERGENCY_REVIEW_HOURS", "48"))
+# A relation that nobody confirmed for longer than this is stale: what is reached over it is shown apart, and no risk is made of it.
+RELATION_TRUST_DAYS = int(os.environ.get("RELATION_TRUST_DAYS", "365"))
+# The impact list ends where the score falls below this, or after so many; the rest is one click away.
+IMPACT_LIST_SCORE = float(os.environ.get("IMPACT_LIST_SCORE", "0.2"))
+IMPACT_LIST_LENGTH = int(os.environ.get("IMPACT_LIST_LENGTH", "50"))
 
 REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "changemgmt.api.schema.ResourceSchema",

@@ -9,13 +9,14 @@ from django.http import HttpResponse
 from django.urls import path
 from rest_framework import serializers
 
-from changemgmt.architecture.exports import EXPORTS
+from changemgmt.architecture.exports import EXPORTS, LIVE
 from changemgmt.architecture.impact import impact_of_components
 from changemgmt.architecture.models import Component, ComponentType, Layer, Relation, RelationType, Revision
+from changemgmt.architecture.past import revision_of, source_at
 from changemgmt.architecture.queries import component as component_of
-from changemgmt.architecture.queries import component_image, relation_image, relations, search
+from changemgmt.architecture.queries import component_image, relation_image, relations, search, trusted_since
 from changemgmt.architecture.rules import CREATE, DELETE, OPERATIONS, STATUSES, UPDATE
-from changemgmt.changes.queries import visible_to
+from changemgmt.architecture.trust import CONFIRMED, REFUTED, STALE, UNCONFIRMED, trust_of
 from changemgmt.core.errors import Invalid, NotFound, existing
 from changemgmt.lifecycle.edit_architecture import (
     EDITORS,
@@ -27,10 +28,13 @@ from changemgmt.lifecycle.edit_architecture import (
     save_relation_type,
     shown,
 )
+from changemgmt.preview.queries import revisions_shown
 
 from .base import Flag, Resource, StrictSerializer, Text, Whole
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from rest_framework.request import Request
     from rest_framework.response import Response
 
@@ -65,6 +69,9 @@ class RelationShape(serializers.Serializer):
     attributes = serializers.DictField(required=False)
     source_system = serializers.CharField(read_only=True)
     confirmed_at = serializers.DateTimeField(allow_null=True, read_only=True)
+    trust = serializers.ChoiceField((CONFIRMED, STALE, UNCONFIRMED, REFUTED), read_only=True)
+    refuted_at = serializers.DateTimeField(allow_null=True, read_only=True)
+    refuted_reason = serializers.CharField(read_only=True)
     revision = serializers.IntegerField(read_only=True)
 
 
@@ -73,13 +80,16 @@ def shown_component(row: Component) -> dict[str, Any]:
     return component_image(row) | {"revision": row.revision}
 
 
-def shown_relation(row: Relation) -> dict[str, Any]:
-    """A relation as the API shows it."""
-    return {"id": row.pk, **relation_image(row), "revision": row.revision}
+def shown_relation(row: Relation, now: datetime) -> dict[str, Any]:
+    """A relation as the API shows it, with how far it can be relied upon `now`."""
+    trust = trust_of(row.confirmed_at, row.refuted_at, trusted_since(now))
+    refuted = {"refuted_at": row.refuted_at, "refuted_reason": row.refuted_reason}
+    return {"id": row.pk, **relation_image(row), **refuted, "trust": trust, "revision": row.revision}
 
 
 COMPONENT_NAMES = tuple(ComponentShape().fields)
 RELATION_NAMES = tuple(RelationShape().fields)
+SET_BY_THE_SYSTEM = ("id", "revision", "source_system", "confirmed_at", "trust", "refuted_at", "refuted_reason")
 
 
 def body_of(request: Request, read_only: tuple[str, ...], current: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -175,14 +185,14 @@ class Relations(Resource):
                 rows = rows.filter(**{f"{side}__key__in": query.getlist(side)})
         if "type" in query:
             rows = rows.filter(type__name__in=query.getlist("type"))
-        return self.listing(rows, lambda found: map(shown_relation, found))
+        return self.listing(rows, lambda found: (shown_relation(row, self.now) for row in found))
 
     def post(self, request: Request) -> Response:
-        fields = body_of(request, ("id", "revision", "source_system", "confirmed_at"))
+        fields = body_of(request, SET_BY_THE_SYSTEM)
         refuse_unknown(fields, RELATION_NAMES)
         applied = edit_relation(CREATE, fields.get("key"), fields, actor=self.user, now=self.now)
         key = applied.images[0].key
-        return self.answer(shown_relation(relations().get(key=key)), 201, location=f"{request.path}{key}/")
+        return self.answer(shown_relation(relations().get(key=key), self.now), 201, location=f"{request.path}{key}/")
 
 
 def refuse_unknown(fields: dict[str, Any], known: tuple[str, ...]) -> None:
@@ -190,6 +200,14 @@ def refuse_unknown(fields: dict[str, Any], known: tuple[str, ...]) -> None:
     unknown = [name for name in fields if name not in known]
     if unknown:
         raise Invalid("Some fields are not known.", errors={name[:60]: ["There is no field of this name."] for name in unknown})
+
+
+def relation_named(key: str) -> Relation:
+    """The relation of this key, or of this id where there is no such key; or NotFound."""
+    row = relations().filter(key=key).first()
+    if row is None and key.isascii() and key.isdigit() and len(key) < 19:
+        row = relations().filter(pk=int(key)).first()
+    return existing(row, "There is no such relation.")
 
 
 class OneRelation(Resource):
@@ -200,20 +218,16 @@ class OneRelation(Resource):
     answers: ClassVar = {"GET": RelationShape, "PATCH": RelationShape}
 
     def find(self) -> None:
-        key = self.kwargs["key"]
-        row = relations().filter(key=key).first()
-        if row is None and key.isascii() and key.isdigit() and len(key) < 19:
-            row = relations().filter(pk=int(key)).first()
-        self.row = existing(row, "There is no such relation.")
+        self.row = relation_named(self.kwargs["key"])
 
     def get(self, request: Request, key: str) -> Response:
-        return self.answer(shown_relation(self.row))
+        return self.answer(shown_relation(self.row, self.now))
 
     def patch(self, request: Request, key: str) -> Response:
-        fields = body_of(request, ("id", "key", "revision", "source_system", "confirmed_at"), shown_relation(self.row))
+        fields = body_of(request, ("key", *SET_BY_THE_SYSTEM), shown_relation(self.row, self.now))
         refuse_unknown(fields, RELATION_NAMES)
         edit_relation(UPDATE, self.row.key, fields, actor=self.user, now=self.now)
-        return self.answer(shown_relation(relations().get(pk=self.row.pk)))
+        return self.answer(shown_relation(relations().get(pk=self.row.pk), self.now))
 
     def delete(self, request: Request, key: str) -> Response:
         edit_relation(DELETE, self.row.key, {}, actor=self.user, now=self.now)
@@ -373,6 +387,7 @@ class ImpactShape(serializers.Serializer):
     by_layer = serializers.DictField(child=serializers.IntegerField())
     users = serializers.IntegerField()
     services = serializers.ListField(child=serializers.CharField())
+    untrusted = serializers.IntegerField(help_text="So many of `affected` are reached over relations that nobody confirmed lately, and not counted.")
 
 
 class Impact(Resource):
@@ -391,6 +406,7 @@ class Impact(Resource):
             min_score=asked.get("min_score", 0.05),
             layers=asked.get("layers"),
             types=asked.get("relation_types"),
+            now=self.now,
         )
         limit = request.query_params.get("limit", "")
         if limit and not (limit.isascii() and limit.isdigit() and len(limit) < 8):
@@ -399,13 +415,14 @@ class Impact(Resource):
 
 
 class Export(Resource):
-    """The whole architecture as a file, in stable order."""
+    """The whole architecture as a file, in stable order; with `at` as it was at that revision, on that day or at that moment."""
 
-    parameters: ClassVar = ("as",)
+    parameters: ClassVar = ("as", "at")
 
     def get(self, request: Request) -> HttpResponse:
         form = EXPORTS[self.choice("as", EXPORTS, "json") or "json"]
-        response = HttpResponse(form.write(), content_type=form.content_type)
+        at = request.query_params.get("at")
+        response = HttpResponse(form.write(source_at(revision_of(at, "at")) if at else LIVE), content_type=form.content_type)
         response["Content-Disposition"] = f'attachment; filename="{form.file_name}"'
         return response
 
@@ -429,23 +446,6 @@ class Revisions(Resource):
 
     def get(self, request: Request) -> Response:
         return self.listing(Revision.objects.all(), lambda found: revisions_shown(found, self.user))
-
-
-def revisions_shown(found: list[Revision], viewer: Any) -> list[dict[str, Any]]:
-    """Revisions without the numbers of changes the viewer may not see."""
-    numbers = {row.change for row in found if row.change}
-    seen = set(visible_to(viewer).filter(number__in=numbers).values_list("number", flat=True))
-    return [
-        {
-            "number": row.number,
-            "at": row.at,
-            "actor": row.actor,
-            "change": row.change if row.change in seen else None,
-            "reason": row.reason,
-            "touched": row.touched[:1000],
-        }
-        for row in found
-    ]
 
 
 urlpatterns = [

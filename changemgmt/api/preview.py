@@ -10,12 +10,15 @@ from django.http import HttpResponse
 from django.urls import path
 from rest_framework import serializers
 
+from changemgmt.architecture.past import images_between, revision_of
+from changemgmt.architecture.queries import current_revision
 from changemgmt.core.errors import Invalid
 from changemgmt.lifecycle.compute_preview import ask_for_preview, may_compute
 from changemgmt.preview import diff
 from changemgmt.preview.queries import diff_of, impact_of, preview_of
 from changemgmt.preview.stacked import stacked_preview
 
+from .base import Resource
 from .changes import OfChange
 
 if TYPE_CHECKING:
@@ -82,6 +85,8 @@ class StepOfPathShape(serializers.Serializer):
     key = serializers.CharField()
     relation = serializers.CharField(required=False)
     direction = serializers.CharField(required=False)
+    trust = serializers.ChoiceField(("stale", "unconfirmed"), required=False)
+    relation_key = serializers.CharField(required=False, help_text="Of a relation that is not confirmed.")
 
 
 class AffectedShape(serializers.Serializer):
@@ -92,6 +97,7 @@ class AffectedShape(serializers.Serializer):
     distance = serializers.IntegerField()
     score = serializers.FloatField()
     effect = serializers.ChoiceField(("down", "degraded", "touched"))
+    trust = serializers.ChoiceField(("confirmed", "stale", "unconfirmed"), required=False)
     path = StepOfPathShape(many=True)
 
 
@@ -109,6 +115,7 @@ class ImpactShape(serializers.Serializer):
     affected = AffectedShape(many=True)
     by_layer = serializers.DictField(child=serializers.IntegerField())
     users = serializers.IntegerField()
+    untrusted = serializers.IntegerField()
     collisions = CollisionShape(many=True)
 
 
@@ -182,19 +189,37 @@ class Diff(OfChange):
     answers: ClassVar = {"GET": DiffShape}
 
     def get(self, request: Request, number: str) -> Any:
-        wanted, found, title = self.choice("as", ("json", "markdown", "html"), "json"), diff_of(self.change), str(self.change)
-        if wanted == "markdown":
-            return HttpResponse(
-                diff.markdown(title, found), content_type="text/markdown; charset=utf-8", headers={"X-Content-Type-Options": "nosniff"}
-            )
-        if wanted == "html":
-            return HttpResponse(diff.page(title, found), content_type="text/html; charset=utf-8", headers={"Content-Security-Policy": ALONE})
-        return self.answer(found)
+        return as_asked(self, str(self.change), diff_of(self.change))
+
+
+class Between(Resource):
+    """What moved in the live architecture from one revision, day or moment to another (now unless said), field by field; in the forms of `diff`."""
+
+    parameters: ClassVar = ("from", "to", "as")
+    answers: ClassVar = {"GET": DiffShape}
+
+    def get(self, request: Request) -> Any:
+        if not request.query_params.get("from"):
+            raise Invalid.field("from", "Name a revision, a day or a moment.")
+        first = revision_of(request.query_params["from"], "from")
+        last = revision_of(request.query_params.get("to") or str(current_revision()), "to")
+        return as_asked(self, f"The architecture from revision {first} to {last}", diff.diff_of_images(images_between(first, last)))
+
+
+def as_asked(resource: Resource, title: str, found: dict[str, Any]) -> Any:
+    """A difference as JSON, as Markdown, or as a page that stands alone."""
+    wanted = resource.choice("as", ("json", "markdown", "html"), "json")
+    if wanted == "markdown":
+        return HttpResponse(diff.markdown(title, found), content_type="text/markdown; charset=utf-8", headers={"X-Content-Type-Options": "nosniff"})
+    if wanted == "html":
+        return HttpResponse(diff.page(title, found), content_type="text/html; charset=utf-8", headers={"Content-Security-Policy": ALONE})
+    return resource.answer(found)
 
 
 urlpatterns = [
     path("changes/<str:number>/impact/", Impact.as_view(), name="change_impact"),
     path("changes/<str:number>/preview/", Preview.as_view(), name="change_preview"),
     path("changes/<str:number>/preview/stacked/", Stacked.as_view(), name="change_stacked"),
+    path("architecture/diff/", Between.as_view(), name="architecture_diff"),
     path("changes/<str:number>/diff/", Diff.as_view(), name="change_diff"),
 ]

@@ -21,6 +21,7 @@ from . import (
     overrides,
     plans,
     preview,
+    relation_trust,
     replay,
     saved_filters,
     scheduling,
@@ -37,6 +38,7 @@ RESOURCES = (
     second_factor,
     # What lies below `architecture/` and `changes/` of its own comes before what takes any key.
     imports,
+    relation_trust,
     architecture,
     changes,
     items,

@@ -6,16 +6,20 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 from django.db import connection
+from django.db.models import Q
 
 from changemgmt.accounts.models import User
 from changemgmt.core.errors import Invalid, NotPossible
+from changemgmt.core.time import rfc3339
 
 from .catalogue import Catalogue
-from .models import Component, ComponentType, Layer, Relation, RelationType, Revision
-from .queries import by_key, cascade, confirmed, current_revision, exists, images, portions
+from .models import Component, ComponentType, Layer, Relation, RelationType, Revision, Source
+from .queries import by_key, cascade, confirmed, current_revision, exists, images, portions, trusted_since
 from .rules import COMPONENT, CREATE, DELETE, RELATION, UPDATE, Image, Operation, ends, image_after, touched
+from .trust import JUDGED, said_now
 
 BATCH = 2000
 MOST_TOUCHED = 20_000
@@ -48,7 +52,7 @@ def apply_operations(
     wanted = list(operations)
     catalogue = Catalogue.load()
     before = {object: images(object, [step.key for step in wanted if step.object == object]) for object in (COMPONENT, RELATION)}
-    steps = [_image(step, before[step.object].get(step.key), catalogue) for step in wanted]
+    steps = said_now([_image(step, before[step.object].get(step.key), catalogue) for step in wanted], rfc3339(now) or "")
     return write(steps, actor=actor, now=now, change=change, reason=reason or ("direct edit" if direct else ""), create_types=create_types)
 
 
@@ -81,10 +85,12 @@ def write(
     reason: str = "",
     create_types: bool = False,
     progress: Progress = lambda done: None,
+    also: Sequence[str] = (),
 ) -> Applied:
     """Turn `before` into `after` for every image, and record the revision. The caller holds the transaction and the lock.
 
-    Nothing to do makes no revision. Raises NotPossible where a relation would lose its end, Invalid for unknown names.
+    Nothing to do makes no revision. `also` are keys the revision touched besides those written.
+    Raises NotPossible where a relation would lose its end, Invalid for unknown names.
     """
     steps = [step for step in steps if step.before != step.after]
     if not steps:
@@ -97,7 +103,7 @@ def write(
     number = current_revision() + 1
     writer = _Writer(catalogue, number, now, _user(actor), f"{change} {reason}".strip()[:100], progress)
     writer.write(steps)
-    Revision.objects.create(number=number, at=now, actor=actor, change=change, reason=reason[:500], touched=_few(touched(steps)))
+    Revision.objects.create(number=number, at=now, actor=actor, change=change, reason=reason[:500], touched=_few([*touched(steps), *also]))
     return Applied(number, tuple(steps))
 
 
@@ -205,6 +211,8 @@ class _Writer:
             "attributes": image["attributes"],
             "source_system": image["source_system"],
             "confirmed_at": confirmed(image["confirmed_at"]),
+            "refuted_at": confirmed(image.get("refuted_at")),
+            "refuted_reason": image.get("refuted_reason", ""),
             "revision": self.number,
         }
         for side, end in zip(("source", "target"), ends(image), strict=True):
@@ -312,6 +320,37 @@ def save_type(row: Layer | ComponentType | RelationType, *, actor: str, now: dat
         row.save()
     number = current_revision() + 1
     Revision.objects.create(number=number, at=now, actor=actor, reason=f"{name} {'deleted' if delete else 'saved'}"[:500], touched=[f"type:{name}"])
+    return number
+
+
+def confirm_claimed(source: Source, *, actor: str, now: datetime) -> int:
+    """A source said again what it claims: its relations are confirmed `now`, except those an owner refuted. Answers the revision.
+
+    Where that makes something trusted which was not, it is a revision, so that previews fall stale. Else only the date moves,
+    which is no revision; the newest one gets another token, so that nobody goes on with the old dates.
+    """
+    lock()
+    claimed = source.claims.filter(object=RELATION).values("key")
+    mine = Relation.objects.filter(key__in=claimed, refuted_at=None).exclude(confirmed_at=now)
+    turned = list(
+        mine.filter(Q(confirmed_at=None) | Q(confirmed_at__lt=trusted_since(now))).values_list("key", "source__key", "target__key")[
+            : MOST_TOUCHED + 1
+        ]
+    )
+    if not mine.update(confirmed_at=now):
+        return current_revision()
+    if turned:
+        keys = {name for key, *ends in turned for name in (key, f"{JUDGED}{key}", *ends) if name}
+        return _revise(sorted(keys), f"import of {source.name} confirmed relations", actor=actor, now=now)
+    number = current_revision()
+    Revision.objects.filter(number=number).update(token=uuid4())
+    return number
+
+
+def _revise(keys: list[str], reason: str, *, actor: str, now: datetime) -> int:
+    """A revision that wrote no thing of its own."""
+    number = current_revision() + 1
+    Revision.objects.create(number=number, at=now, actor=actor, reason=reason[:500], touched=_few(keys))
     return number
 
 

@@ -129,7 +129,7 @@ class RelationTypeAdmin(RevisedAdmin):
 class SourceAdmin(AuditedAdmin):
     """Systems whose imports feed the architecture."""
 
-    list_display = ("name", "controlled")
+    list_display = ("name", "controlled", "confirms")
     search_fields = ("name",)
 
 
@@ -143,7 +143,7 @@ class ComponentAdmin(ReadOnlyAdmin):
 
 @admin.register(Relation)
 class RelationAdmin(ReadOnlyAdmin):
-    list_display = ("key", "type", "source", "target", "source_system")
+    list_display = ("key", "type", "source", "target", "source_system", "confirmed_at", "refuted_at")
     list_filter = ("type",)
     list_select_related = ("type", "source", "target")
     search_fields = ("key",)

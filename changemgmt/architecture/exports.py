@@ -41,13 +41,29 @@ def _in_order(keys: list[tuple[int, str]], rows: Any, image: Callable[[Any], dic
         yield from (image(found[pk]) for pk in wanted if pk in found)
 
 
-def as_json() -> Iterator[str]:
-    """`{"components": […], "relations": […]}`, keys sorted, one thing a line. Revisions are no part of it."""
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where an export reads the images from, in key order: each call begins anew."""
+
+    components: Callable[[], Iterator[dict[str, Any]]]
+    relations: Callable[[], Iterator[dict[str, Any]]]
+
+
+LIVE = Source(component_images, relation_images)
+
+
+def as_json(source: Source = LIVE) -> Iterator[str]:
+    """`{"components": […], "relations": […]}`, keys sorted, one thing a line. Revisions and who confirmed what when are no part of it."""
     yield '{"components": ['
-    yield from _lines(component_images())
+    yield from _lines(source.components())
     yield '\n], "relations": ['
-    yield from _lines(relation_images())
+    yield from _lines(map(_said, source.relations()))
     yield "\n]}\n"
+
+
+def _said(image: Mapping[str, Any]) -> dict[str, Any]:
+    """A relation without what is on record here about its trust: whoever reads it in confirms it there."""
+    return {name: value for name, value in image.items() if name not in ("confirmed_at", "refuted_at", "refuted_reason")}
 
 
 def _lines(images: Iterable[Mapping[str, Any]]) -> Iterator[str]:
@@ -55,11 +71,11 @@ def _lines(images: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         yield ("," if number else "") + "\n" + json.dumps(image, sort_keys=True, ensure_ascii=False)
 
 
-def as_csv() -> bytes:
+def as_csv(source: Source = LIVE) -> bytes:
     """A zip of `nodes.csv` and `edges.csv` as the import reads them; attributes are columns of their own."""
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, columns, rows in (("nodes.csv", NODE_COLUMNS, list(component_images())), ("edges.csv", EDGE_COLUMNS, list(relation_images()))):
+        for name, columns, rows in (("nodes.csv", NODE_COLUMNS, list(source.components())), ("edges.csv", EDGE_COLUMNS, list(source.relations()))):
             archive.writestr(zipfile.ZipInfo(name, EPOCH), _table(columns, rows))
     return target.getvalue()
 
@@ -111,7 +127,7 @@ def clean(text: str) -> str:
     return "".join(sign for sign in text if sign in "\t\n\r" or sign >= " " and sign not in "\ufffe\uffff")
 
 
-def as_graphml() -> str:
+def as_graphml(source: Source = LIVE) -> str:
     """Components as nodes; relations as edges, and those that others end on as nodes too, so that nothing is lost."""
     xml = _Xml()
     xml.open("graphml", xmlns="http://graphml.graphdrawing.org/xmlns")
@@ -119,7 +135,7 @@ def as_graphml() -> str:
     for name in fields:
         xml.leaf("key", id=name, **{"for": "all", "attr.name": name, "attr.type": "string"})
     xml.open("graph", id="architecture", edgedefault="directed")
-    for image in component_images():
+    for image in source.components():
         _graphml(
             xml,
             "node",
@@ -127,7 +143,7 @@ def as_graphml() -> str:
             ("name", "type", "layer", "owner", "criticality", "users", "status", "environment", "tags", "attributes"),
             id=image["key"],
         )
-    links = list(relation_images())
+    links = list(source.relations())
     for end in sorted({end for image in links for end in (image["source"], image["target"]) if end.startswith(RELATION_END)}):
         xml.leaf("node", id=end)
     for image in links:
@@ -145,12 +161,12 @@ def _graphml(xml: _Xml, tag: str, image: Mapping[str, Any], fields: tuple[str, .
     xml.close(tag)
 
 
-def as_archimate() -> str:
+def as_archimate(source: Source = LIVE) -> str:
     """ArchiMate Model Exchange File Format 3.1. Keys become identifiers; fields it has no place for become properties."""
     from .archimate_export import write_model
 
     xml = _Xml()
-    write_model(xml, component_images(), relation_images())
+    write_model(xml, source.components(), source.relations())
     return xml.text.getvalue()
 
 
@@ -158,14 +174,14 @@ def as_archimate() -> str:
 class Export:
     """One form of the export."""
 
-    write: Callable[[], bytes]
+    write: Callable[[Source], bytes]
     content_type: str
     file_name: str
 
 
 EXPORTS: Mapping[str, Export] = {
-    "json": Export(lambda: "".join(as_json()).encode(), "application/json", "architecture.json"),
+    "json": Export(lambda source: "".join(as_json(source)).encode(), "application/json", "architecture.json"),
     "csv": Export(as_csv, "application/zip", "architecture.zip"),
-    "archimate": Export(lambda: as_archimate().encode(), "application/xml", "architecture.xml"),
-    "graphml": Export(lambda: as_graphml().encode(), "application/xml", "architecture.graphml"),
+    "archimate": Export(lambda source: as_archimate(source).encode(), "application/xml", "architecture.xml"),
+    "graphml": Export(lambda source: as_graphml(source).encode(), "application/xml", "architecture.graphml"),
 }

@@ -6,17 +6,23 @@ import threading
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 
 from .models import Component, Relation, RelationType, Revision
-from .queries import images_at
+from .queries import confirmed, images_at
 from .rules import COMPONENT, RELATION, RELATION_END
+from .trust import ALWAYS, seconds
 
 # (id, key, layer, type, criticality, users, needs) and (id, key, type, source, source relation, target, target relation): ids or None.
+# Where trust is known, two more: the moments at which the relation was confirmed and refuted, or None.
 ComponentRow = tuple[int, str, str, str, int, int, Mapping[str, int]]
-RelationRow = tuple[int, str, str, int | None, int | None, int | None, int | None]
+RelationRow = (
+    tuple[int, str, str, int | None, int | None, int | None, int | None]
+    | tuple[int, str, str, int | None, int | None, int | None, int | None, datetime | None, datetime | None]
+)
 FORWARD, BACKWARD = 0, 1
 
 
@@ -38,6 +44,7 @@ class Graph:
     one per direction, so that the rules of the types can change without building the graph anew.
 
     Half-edges of node i are `start[i]:start[i+1]`; `kind` is twice the number of the relation type, plus 1 for backward.
+    A refuted relation has none. `confirmed` is, by number of the relation, when that was: seconds since 1970.
     """
 
     revision: int
@@ -55,6 +62,7 @@ class Graph:
     kind: np.ndarray
     relation: np.ndarray
     relation_ids: np.ndarray
+    confirmed: np.ndarray
     needs: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
 
     @property
@@ -97,8 +105,14 @@ def build(revision: int, components: Iterable[ComponentRow], relations: Iterable
         kind=kind,
         relation=relation,
         relation_ids=np.fromiter((row[0] for row in links), dtype=np.int64, count=len(links)),
+        confirmed=np.fromiter((confirmed_of(row) for row in links), dtype=np.int64, count=len(links)),
         needs={place: row[6] for place, (_, row) in enumerate(nodes) if not isinstance(row, int) and row[6]},
     )
+
+
+def confirmed_of(row: Sequence[Any]) -> int:
+    """When the relation of a row was confirmed; ALWAYS where the row does not know."""
+    return seconds(row[7]) if len(row) == 9 else ALWAYS
 
 
 def _names(values: Iterable[str]) -> tuple[str, ...]:
@@ -129,7 +143,9 @@ def _half_edges(
     targets: list[int] = []
     kind: list[int] = []
     number: list[int] = []
-    for place, (pk, _, name, source, source_relation, target, target_relation) in enumerate(links):
+    for place, (pk, _, name, source, source_relation, target, target_relation, *trust) in enumerate(links):
+        if trust and trust[1] is not None:
+            continue
         one = places[COMPONENT, source] if source is not None else places[RELATION, source_relation or 0]
         two = places[COMPONENT, target] if target is not None else places[RELATION, target_relation or 0]
         own = places.get((RELATION, pk))
@@ -166,7 +182,8 @@ def graph_at(revision: int | None = None) -> Graph:
 
 def _from_live(revision: int) -> Graph:
     components = Component.objects.order_by().values_list("pk", "key", "layer__name", "type__name", "criticality", "users", "needs")
-    relations = Relation.objects.order_by().values_list("pk", "key", "type__name", "source", "source_relation", "target", "target_relation")
+    ends = ("source", "source_relation", "target", "target_relation")
+    relations = Relation.objects.order_by().values_list("pk", "key", "type__name", *ends, "confirmed_at", "refuted_at")
     return build(revision, components.iterator(5000), relations.iterator(5000))
 
 
@@ -183,7 +200,10 @@ def _from_history(revision: int) -> Graph:
     return build(
         revision,
         [(ids[COMPONENT, key], key, row["layer"], row["type"], row["criticality"], row["users"], row["needs"]) for key, row in parts.items()],
-        [(ids[RELATION, key], key, row["type"], *end(row["source"]), *end(row["target"])) for key, row in links.items()],
+        [
+            (ids[RELATION, key], key, row["type"], *end(row["source"]), *end(row["target"]), confirmed(row["confirmed_at"]), row.get("refuted_at"))
+            for key, row in links.items()
+        ],
     )
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from changemgmt.core.errors import Invalid
 
 from .graph import current_rules, graph_at
-from .models import Component, ComponentType
+from .models import Component, ComponentType, Relation
 from .overlay import Bounds
 from .propagation import Reach, Reached, propagate
-from .queries import exists, portions
+from .queries import exists, portions, trusted_since
 from .rules import COMPONENT, DELETE, OPERATIONS, severity
+from .trust import CONFIRMED, seconds
 
 
 def impact_of_components(
@@ -23,6 +25,7 @@ def impact_of_components(
     min_score: float = 0.05,
     layers: Iterable[str] | None = None,
     types: Iterable[str] | None = None,
+    now: datetime,
 ) -> dict[str, Any]:
     """The impact of doing `operation` to these components, as the API shows it. Unknown keys are Invalid."""
     missing = sorted(set(keys) - exists(COMPONENT, keys))
@@ -32,14 +35,15 @@ def impact_of_components(
         raise Invalid.field("operation", f"Give one of {', '.join(OPERATIONS)}.")
     graph = graph_at(None)
     weight = severity(operation)
-    bounds = Bounds(max_depth, min_score, frozenset(layers) if layers is not None else None, frozenset(types) if types is not None else None)
+    layers, types = (frozenset(names) if names is not None else None for names in (layers, types))
+    bounds = Bounds(max_depth, min_score, layers, types, seconds(trusted_since(now)))
     removed = frozenset(keys) if operation == DELETE else frozenset()
     reached = propagate(graph, dict.fromkeys(keys, weight), rules=current_rules(), bounds=bounds, removed=removed)
     return {"revision": graph.revision, "state": "ready", "direct": sorted(set(keys)), **summed(reached, sorted(set(keys)))}
 
 
 def shown(one: Reached) -> dict[str, Any]:
-    """A reached component as the API shows it."""
+    """A reached component as the API shows it; `summed` gives its doubtful relations their keys."""
     return {
         "key": one.key,
         "layer": one.layer,
@@ -49,20 +53,41 @@ def shown(one: Reached) -> dict[str, Any]:
         "distance": one.distance,
         "score": one.score,
         "effect": one.effect,
+        "trust": one.trust,
         "path": list(one.path),
     }
 
 
 def summed(reached: Reach, direct: Sequence[str]) -> dict[str, Any]:
-    """What is reached, with its counts: by layer, users (of what is changed as well), services."""
+    """What is reached, with its counts: by layer, users (of what is changed as well), services.
+
+    The counts are of what is reached over confirmed relations; `untrusted` says how many more there are.
+    """
     affected = [shown(one) for one in reached]
+    sure = affected[: reached.sure]
+    name_relations(affected[reached.sure :])
     services = set(ComponentType.objects.filter(is_service=True).values_list("name", flat=True))
     return {
         "affected": affected,
         "by_layer": reached.by_layer(),
-        "users": users_of(direct) + sum(row["users"] for row in affected),
-        "services": [row["key"] for row in affected if row["type"] in services],
+        "users": users_of(direct) + sum(row["users"] for row in sure),
+        "services": [row["key"] for row in sure if row["type"] in services],
+        "untrusted": len(affected) - len(sure),
     }
+
+
+def name_relations(rows: Iterable[dict[str, Any]]) -> None:
+    """Give the doubtful steps of these paths the keys of their relations, in place of the ids."""
+    steps = [step for row in rows for step in row["path"] if "id" in step]
+    ids = sorted({step["id"] for step in steps})
+    keys = {pk: key for portion in portions(ids) for pk, key in Relation.objects.filter(pk__in=portion).values_list("pk", "key")}
+    for step in steps:
+        step["relation_key"] = keys.get(step.pop("id"), "")
+
+
+def trusted(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of the reached components, as the API shows them, that are reached over confirmed relations."""
+    return [row for row in rows if row.get("trust", CONFIRMED) == CONFIRMED]
 
 
 def users_of(keys: Sequence[str]) -> int:

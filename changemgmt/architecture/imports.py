@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from changemgmt.core.errors import Invalid
+from changemgmt.core.time import rfc3339
 
-from .actions import Applied, lock, write
+from .actions import Applied, confirm_claimed, lock, write
 from .catalogue import FALLBACK_LAYER, Catalogue
 from .fields import data_errors, json_problem, key_problem, schema_errors
-from .importers import archimate, backstage, csv, json
+from .importers import archimate, backstage, compose, csv, cyclonedx, json, terraform
 from .importers.records import File, FoundComponent, FoundRelation, Options, Reader, Record, Skipped
 from .models import Claim, Source
 from .queries import cascade, exists, images, portions
 from .rules import COMPONENT, CREATE, OBJECTS, RELATION, RELATION_END, Image, Operation, created, patched, relation_key
+from .trust import said_now
 
 READERS: Mapping[str, Reader] = {
     "archimate": archimate.read,
     "archi": archimate.read,
     "backstage": backstage.read,
+    "terraform_state": terraform.read,
+    "compose": compose.read,
+    "cyclonedx": cyclonedx.read,
     "csv": csv.read,
     "json": json.read,
 }
@@ -64,7 +69,16 @@ def read_records(format: str, files: Sequence[File], options: Options) -> list[R
         raise Invalid.field("format", f"Give one of {', '.join(READERS)}.")
     if not files:
         raise Invalid.field("file", "There is no file in it.")
-    return list(reader(files, options))
+    records = list(reader(files, options))
+    _refuse_another_format(records, format)
+    return records
+
+
+def _refuse_another_format(records: Sequence[Record], format: str) -> None:
+    """Where nothing at all could be read, the file is of another format: taking it for an empty one would remove everything."""
+    first = next(iter(records), None)
+    if isinstance(first, Skipped) and all(isinstance(one, Skipped) and not one.key for one in records):
+        raise Invalid.field("file", f"Nothing in it can be read as {format}. {first.where}: {first.reason}")
 
 
 def plan_import(records: Iterable[Record], *, source: str, namespace: str = "", create_types: bool = True, progress: Progress = quiet) -> Plan:
@@ -78,24 +92,24 @@ def plan_import(records: Iterable[Record], *, source: str, namespace: str = "", 
 
 
 def apply_plan(plan: Plan, *, actor: str, now: datetime, create_types: bool = True, progress: Progress = quiet) -> Applied:
-    """Write a plan in the caller's transaction, whole or not at all, and remember what the source claims."""
+    """Write a plan in the caller's transaction, whole or not at all, and remember what the source claims and confirms by it."""
     total = max(len(plan.steps), 1)
+    source, _ = Source.objects.get_or_create(name=plan.source)
     applied = write(
-        plan.steps,
+        said_now(plan.steps, rfc3339(now) or "") if source.confirms else plan.steps,
         actor=actor,
         now=now,
         reason=f"import of {plan.source}",
         create_types=create_types,
         progress=lambda done: progress("writing", done, total),
     )
-    source, _ = Source.objects.get_or_create(name=plan.source)
     known = set(source.claims.values_list("object", "key"))
     new = sorted(plan.claims - known)
     Claim.objects.bulk_create([Claim(source=source, object=object, key=key) for object, key in new], batch_size=2000)
     for object in OBJECTS:
         for portion in portions(sorted(key for kind, key in plan.dropped if kind == object)):
             source.claims.filter(object=object, key__in=portion).delete()
-    return applied
+    return replace(applied, revision=confirm_claimed(source, actor=actor, now=now)) if source.confirms else applied
 
 
 class _Planning:
@@ -234,10 +248,10 @@ class _Planning:
         wanted = {end for record in found.values() for end in (self.end(record.source), self.end(record.target))}
         there = set(self.found[COMPONENT]) | exists(COMPONENT, wanted - set(self.found[COMPONENT]))
         there |= {RELATION_END + key for key in exists(RELATION, [end.removeprefix(RELATION_END) for end in wanted if end.startswith(RELATION_END)])}
-        lost: set[str] | None = None
+        lost: list[str] | None = None
         while lost is None or lost:
             ready = there | {RELATION_END + key for key in found}
-            lost = {key for key, record in found.items() if not {self.end(record.source), self.end(record.target)} <= ready}
+            lost = [key for key, record in found.items() if not {self.end(record.source), self.end(record.target)} <= ready]
             for key in lost:
                 record = found.pop(key)
                 missing = [text for text in (record.source, record.target) if self.end(text) not in ready]

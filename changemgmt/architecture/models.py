@@ -106,7 +106,9 @@ class Relation(models.Model):
     target_relation = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="incoming")
     attributes = models.JSONField(default=dict, blank=True)
     source_system = models.CharField(max_length=100, blank=True)
-    confirmed_at = models.DateTimeField(null=True, blank=True)
+    confirmed_at = models.DateTimeField(null=True, blank=True, help_text=_("When a source or an owner last said that it is so."))
+    refuted_at = models.DateTimeField(null=True, blank=True, help_text=_("When an owner said that it is not so; it conducts nothing since."))
+    refuted_reason = models.CharField(max_length=500, blank=True)
     revision = models.PositiveBigIntegerField(default=0)
     history = HistoricalRecords()
 
@@ -144,6 +146,9 @@ class Source(models.Model):
 
     name = models.CharField(max_length=100, unique=True)
     controlled = models.BooleanField(default=False, help_text=_("Later imports open a drift case instead of applying."))
+    confirms = models.BooleanField(
+        default=True, help_text=_("An import confirms the relations it speaks of. Off for guesses: their relations wait for an owner.")
+    )
 
     def __str__(self) -> str:
         return self.name

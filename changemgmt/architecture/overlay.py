@@ -4,28 +4,36 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from .graph import BACKWARD, FORWARD, Graph, Rule
+from .trust import ALWAYS, CONFIRMED, doubtful, trust_at
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Where the search ends. None means no bound; `layers` are those of components to enter, `types` the relation types to follow."""
+    """Where the search ends. None means no bound; `layers` are those of components to enter, `types` the relation types to follow.
+
+    Relations confirmed before `confirmed_since` (seconds since 1970) are doubtful; with None all count as confirmed.
+    """
 
     max_depth: int | None = 6
     min_score: float = 0.05
     layers: frozenset[str] | None = None
     types: frozenset[str] | None = None
+    confirmed_since: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
     """A relation that is not in the graph. Ends are node keys. `node`: others end on it, so it is a node itself.
 
-    `only_node`: the relation is in the graph already, just not as a node.
+    `only_node`: the relation is in the graph already, just not as a node; then `confirmed` (seconds since 1970) and `refuted` say how
+    far it can be relied upon.
     """
 
     key: str
@@ -34,6 +42,8 @@ class Link:
     target: str
     node: bool = False
     only_node: bool = False
+    confirmed: int = ALWAYS
+    refuted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +91,32 @@ class View:
         self.allowed = self._allowed(rules)
         self.entered = None if bounds.layers is None else np.array([name in bounds.layers for name in self.layers] + [True])
         self.removed = graph.relation_numbers(overlay.removed_relations) if overlay.removed_relations else None
-        self.extra_source, self.extra_to, self.extra_kind = self._half_edges()
+        self.extra_source, self.extra_to, self.extra_kind, self.extra_link = self._half_edges()
+        self.since = bounds.confirmed_since
+        # Of the relations of the graph, then of those of the overlay.
+        further = np.array([link.confirmed for link in overlay.links], dtype=np.int64)
+        self.doubtful = doubtful(np.concatenate((graph.confirmed, further)) if len(further) else graph.confirmed, self.since)
+        self.sure = False
+
+    def surely(self) -> View:
+        """The same view with only those relations that are confirmed; itself where all of them are."""
+        if self.doubtful is None:
+            return self
+        found = copy(self)
+        found.sure = True
+        return found
+
+    def trust(self, number: int) -> str:
+        """The trust of a relation by its number; what the change itself makes is confirmed by it."""
+        if self.since is None or number < 0:
+            return CONFIRMED
+        further = number - len(self.graph.relation_ids)
+        return trust_at(int(self.graph.confirmed[number]) if further < 0 else self.overlay.links[further].confirmed, self.since)
+
+    def named(self, number: int) -> dict[str, Any]:
+        """By what a relation is found: its database id, or its key where it is one of the overlay."""
+        further = number - len(self.graph.relation_ids)
+        return {"id": int(self.graph.relation_ids[number])} if further < 0 else {"relation_key": self.overlay.links[further].key}
 
     def _allowed(self, rules: Mapping[str, Rule]) -> np.ndarray | None:
         """Per relation type, which layers it conducts between; the last column is for nodes without a layer."""
@@ -90,17 +125,20 @@ class View:
             return None
         return np.array([[not limit or name in limit for name in self.layers] + [True] for limit in limits])
 
-    def _half_edges(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _half_edges(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         edges = []
-        for link in self.overlay.links:
+        for number, link in enumerate(self.overlay.links):
+            if link.refuted:
+                continue
             one, two, own = self.place(link.source), self.place(link.target), self.places.get(f"relation:{link.key}")
             pairs = [] if link.only_node else [(one, two)]
             pairs += [(one, own), (own, two)] if own is not None else []
             for first, second in pairs:
                 if first is not None and second is not None:
-                    edges += [(first, second, 2 * self.kinds[link.type] + FORWARD), (second, first, 2 * self.kinds[link.type] + BACKWARD)]
-        table = np.array(sorted(edges), dtype=np.int64).reshape(-1, 3)
-        return table[:, 0], table[:, 1], table[:, 2]
+                    kind = 2 * self.kinds[link.type]
+                    edges += [(first, second, kind + FORWARD, number), (second, first, kind + BACKWARD, number)]
+        table = np.array(sorted(edges), dtype=np.int64).reshape(-1, 4)
+        return table[:, 0], table[:, 1], table[:, 2], table[:, 3]
 
     def place(self, key: str) -> int | None:
         """The node of this key."""
@@ -152,6 +190,8 @@ class View:
         keep = self.weights[kind] > 0 if len(self.weights) else np.zeros(len(kind), bool)
         if self.removed is not None:
             keep &= ~np.isin(self.graph.relation[edges], self.removed)
+        if self.sure and self.doubtful is not None:
+            keep &= ~self.doubtful[self.graph.relation[edges]]
         origin, edges = origin[keep], edges[keep]
         parts = origin, self.graph.to[edges].astype(np.int64), self.graph.kind[edges], self.graph.relation[edges]
         return self._with_extra(places, parts) if len(self.extra_source) and len(places) else parts
@@ -159,7 +199,10 @@ class View:
     def _with_extra(self, places: np.ndarray, parts: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         spot = np.minimum(np.searchsorted(places, self.extra_source), len(places) - 1)
         keep = (places[spot] == self.extra_source) & (self.weights[self.extra_kind] > 0)
-        extra = spot[keep], self.extra_to[keep], self.extra_kind[keep], np.full(keep.sum(), len(self.graph.relation_ids))
+        number = self.extra_link + len(self.graph.relation_ids)
+        if self.sure and self.doubtful is not None:
+            keep &= ~self.doubtful[number]
+        extra = spot[keep], self.extra_to[keep], self.extra_kind[keep], number[keep]
         one, two, three, four = (np.concatenate(pair) for pair in zip(parts, extra, strict=True))
         return one, two, three, four
 

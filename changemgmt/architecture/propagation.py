@@ -2,6 +2,9 @@
 
 Level by level (a level is one relation), every node keeps the best product of weights found so far. A node that improves at a
 level is followed further at the next. Equal products keep the shorter path, equal lengths the path whose keys come first.
+
+Where some relations are doubtful, a first search follows the confirmed ones only, and a second one all: what only the second
+reaches is not sure, and carries the trust of the worst relation on its path.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import numpy as np
 
 from .graph import BACKWARD, FORWARD, Graph, Rule
 from .overlay import DEFAULT_BOUNDS, NOTHING, Bounds, Overlay, View
+from .trust import CONFIRMED, WORST
 
 DIRECTIONS = ("forward", "backward")
 # Products that differ by less than this, relatively, are equal: floats multiplied in another order are not another score.
@@ -29,6 +33,8 @@ class EdgeSeed:
     type: str
     target: str
     severity: float
+    id: int | None = None
+    """Its database id, where it is in the graph."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,8 @@ class Reached:
     distance: int
     score: float
     effect: str
-    path: tuple[dict[str, str], ...]
+    path: tuple[dict[str, Any], ...]
+    trust: str = CONFIRMED
 
 
 @dataclass
@@ -57,6 +64,8 @@ class Found:
     parent: np.ndarray
     kind: np.ndarray
     level: np.ndarray
+    relation: np.ndarray
+    sure: bool
 
     def reached(self) -> np.ndarray:
         """The nodes that were reached over at least one relation or are seeds, in number order."""
@@ -65,16 +74,21 @@ class Found:
     def distance(self, places: np.ndarray) -> np.ndarray:
         return self.level[self.entry[places]]
 
-    def path(self, place: int) -> tuple[dict[str, str], ...]:
-        """The best path to a node, as the API writes it."""
-        steps: list[dict[str, str]] = []
+    def path(self, place: int) -> tuple[dict[str, Any], ...]:
+        """The best path to a node, as the API writes it. Steps over doubtful relations say so, with the relation's id."""
+        steps: list[dict[str, Any]] = []
         entry = int(self.entry[place])
         while True:
             key, kind, parent = self.view.key(int(self.node[entry])), int(self.kind[entry]), int(self.parent[entry])
             if kind < 0:
                 return ({"key": key}, *reversed(steps))
-            steps.append({"relation": self.view.relation_types[kind >> 1], "direction": DIRECTIONS[kind & 1], "key": key})
+            step = {"relation": self.view.relation_types[kind >> 1], "direction": DIRECTIONS[kind & 1], "key": key}
+            steps.append(step if self.sure else step | self._doubt(int(self.relation[entry])))
             entry = parent
+
+    def _doubt(self, number: int) -> dict[str, Any]:
+        trust = self.view.trust(number)
+        return {} if trust == CONFIRMED else {"trust": trust, **self.view.named(number)}
 
 
 class _Search:
@@ -85,19 +99,21 @@ class _Search:
         self.score = np.zeros(view.size)
         self.entry = np.zeros(view.size, dtype=np.int64)
         self.nodes, self.parents, self.kinds, self.levels = [np.array([-1])], [np.array([0])], [np.array([-1])], [np.array([0])]
+        self.relations = [np.array([-1])]
         self.entries = 1
 
-    def note(self, nodes: np.ndarray, parents: np.ndarray, kinds: np.ndarray, level: int) -> np.ndarray:
+    def note(self, nodes: np.ndarray, parents: np.ndarray, kinds: np.ndarray, level: int, relations: np.ndarray | None = None) -> np.ndarray:
         """Append entries; answers their numbers."""
         self.nodes.append(nodes)
         self.parents.append(parents)
         self.kinds.append(kinds)
         self.levels.append(np.full(len(nodes), level))
+        self.relations.append(np.full(len(nodes), -1) if relations is None else relations)
         self.entries += len(nodes)
         return np.arange(self.entries - len(nodes), self.entries)
 
-    def run(self, seeds: Mapping[int, float], edges: Sequence[tuple[int, int, int, float]]) -> Found:
-        """`seeds`: severity by node; `edges`: (from, to, kind, severity) of changed relations, in the direction they conduct."""
+    def run(self, seeds: Mapping[int, float], edges: Sequence[tuple[int, int, int, float, int]]) -> Found:
+        """`seeds`: severity by node; `edges`: (from, to, kind, severity, number) of changed relations, in the direction they conduct."""
         places = np.array(sorted(seeds), dtype=np.int64)
         self.score[places] = [seeds[place] for place in places]
         self.entry[places] = self.note(places, np.zeros(len(places), np.int64), np.full(len(places), -1), 0)
@@ -111,17 +127,22 @@ class _Search:
             self.view,
             self.score,
             self.entry,
-            *(np.concatenate(part) for part in (self.nodes, self.parents, self.kinds, self.levels)),
+            np.concatenate(self.nodes),
+            np.concatenate(self.parents),
+            np.concatenate(self.kinds),
+            np.concatenate(self.levels),
+            np.concatenate(self.relations),
+            self.view.sure or self.view.doubtful is None,
         )
 
-    def _starts(self, edges: Sequence[tuple[int, int, int, float]]) -> tuple[np.ndarray, ...] | None:
+    def _starts(self, edges: Sequence[tuple[int, int, int, float, int]]) -> tuple[np.ndarray, ...] | None:
         """Changed relations as candidates of the first level. Their origin gets an entry of its own, which reaches nothing else."""
         if not edges:
             return None
         origin, target, kind = (np.array([edge[column] for edge in edges], dtype=np.int64) for column in range(3))
         parents = self.note(origin, np.zeros(len(origin), np.int64), np.full(len(origin), -1), 0)
         product = np.array([edge[3] for edge in edges]) * self.view.weights[kind]
-        return target, product, parents, self.view.order(origin), kind, np.full(len(edges), -1), origin
+        return target, product, parents, self.view.order(origin), kind, np.array([edge[4] for edge in edges]), origin
 
     def step(self, front: np.ndarray, rank: np.ndarray, level: int, starts: tuple[np.ndarray, ...] | None) -> tuple[np.ndarray, np.ndarray]:
         """Follow every relation of the front once; answers the nodes that improved (sorted) and the order of their paths."""
@@ -139,7 +160,7 @@ class _Search:
         best = _best(target, product, order, number)
         target, product, order = target[best], product[best], order[best]
         self.score[target] = product
-        self.entry[target] = self.note(target, parent[best], kind[best], level)
+        self.entry[target] = self.note(target, parent[best], kind[best], level, number[best])
         place = np.empty(len(target))
         place[np.lexsort((self.view.order(target), order))] = np.arange(len(target))
         return target, place
@@ -161,29 +182,43 @@ def search(view: View, seeds: Mapping[str, float], edges: Sequence[EdgeSeed] = (
     return _Search(view, bounds).run(places, list(_directed(view, edges)))
 
 
-def _directed(view: View, edges: Sequence[EdgeSeed]) -> Iterator[tuple[int, int, int, float]]:
+def searches(view: View, seeds: Mapping[str, float], edges: Sequence[EdgeSeed] = (), *, bounds: Bounds) -> list[Found]:
+    """What is reached over confirmed relations, and what is reached over all of them; one search where all are confirmed."""
+    found = [search(view.surely(), seeds, edges, bounds=bounds)]
+    return found if view.doubtful is None else [*found, search(view, seeds, edges, bounds=bounds)]
+
+
+def _directed(view: View, edges: Sequence[EdgeSeed]) -> Iterator[tuple[int, int, int, float, int]]:
     """Each changed relation, once per direction it conducts in."""
     for edge in edges:
         one, two, kind = view.place(edge.source), view.place(edge.target), view.kinds.get(edge.type)
         if one is None or two is None or kind is None:
             continue
+        number = next(iter(view.graph.relation_numbers([edge.id]).tolist()), -1) if edge.id is not None else -1
+        if view.sure and view.trust(number) != CONFIRMED:
+            continue
         for direction, first, second in ((FORWARD, one, two), (BACKWARD, two, one)):
             if view.weights[2 * kind + direction] > 0:
-                yield first, second, 2 * kind + direction, edge.severity
+                yield first, second, 2 * kind + direction, edge.severity, number
 
 
 class Reach(Sequence[Reached]):
-    """What is reached, strongest first, without the seeds. Entries are made when they are looked at."""
+    """What is reached, strongest first, without the seeds; after what is sure, what is not. Entries are made when they are looked at."""
 
     def __init__(self, found: Sequence[Found], places: np.ndarray, which: np.ndarray, effects: Mapping[str, str]) -> None:
         self._found, self._places, self._which, self._effects = found, places, which, effects
 
+    @property
+    def sure(self) -> int:
+        """How many are reached over confirmed relations: the first so many of the list."""
+        return int(np.isin(self._which, [number for number, part in enumerate(self._found) if part.sure]).sum())
+
     def by_layer(self) -> dict[str, int]:
-        """How many are reached in each layer."""
+        """How many are reached over confirmed relations in each layer."""
         if not self._found:
             return {}
         view = self._found[-1].view
-        numbers, counts = np.unique(view.layer_of(self._places), return_counts=True)
+        numbers, counts = np.unique(view.layer_of(self._places[: self.sure]), return_counts=True)
         return {view.layers[number]: int(count) for number, count in zip(numbers, counts, strict=True)}
 
     def __len__(self) -> int:
@@ -197,7 +232,7 @@ class Reach(Sequence[Reached]):
         node, base = None, view.graph
         if place >= base.size:
             node = view.extra[view.key(place)]
-        key = view.key(place)
+        key, path = view.key(place), found.path(place)
         return Reached(
             key=key,
             layer=node.layer if node else base.layers[base.layer[place]],
@@ -207,7 +242,8 @@ class Reach(Sequence[Reached]):
             distance=int(found.level[found.entry[place]]),
             score=round(float(found.score[place]), 9),
             effect=self._effects.get(key, "touched"),
-            path=found.path(place),
+            path=path,
+            trust=max((step.get("trust", CONFIRMED) for step in path), key=WORST.__getitem__),
         )
 
 
@@ -225,13 +261,17 @@ def propagate(
 
     view = View(graph, rules, NOTHING, bounds)
     after = Overlay(removed_components=removed)
-    return ranked([search(view, seeds, edges, bounds=bounds)], frozenset(seeds), effects(graph, rules, after))
+    return ranked(searches(view, seeds, edges, bounds=bounds), frozenset(seeds), effects(graph, rules, after))
 
 
 def ranked(found: Sequence[Found], seeds: frozenset[str], effects: Mapping[str, str]) -> Reach:
-    """The results of one or two searches (old graph, new graph) as one list: per component the better path, strongest first."""
+    """The results of the searches (old graph, new graph, each sure and not) as one list: per component the better path, strongest first.
+
+    A path over confirmed relations is better than any other.
+    """
     if not found:
         return Reach([], np.zeros(0, np.int64), np.zeros(0, np.int64), effects)
+    found = sorted(found, key=lambda part: not part.sure)
     places, which = _better(found)
     view, base = found[-1].view, found[-1].view.graph
     own = {place for key in seeds if (place := view.place(key)) is not None}
@@ -243,7 +283,8 @@ def ranked(found: Sequence[Found], seeds: frozenset[str], effects: Mapping[str, 
         mine = which == number
         score[mine] = part.score[places[mine]]
     criticality, users = view.weight_of(places)
-    order = np.lexsort((view.order(places), -users, -criticality, np.rint(-np.log(score) * GRAIN)))
+    unsure = np.array([not part.sure for part in found])[which]
+    order = np.lexsort((view.order(places), -users, -criticality, np.rint(-np.log(score) * GRAIN), unsure))
     return Reach(found, places[order], which[order], effects)
 
 
@@ -252,19 +293,22 @@ def _is_component(view: View, place: int) -> bool:
 
 
 def _better(found: Sequence[Found]) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes with an arriving path, and which of the searches found the better one: greater score, then shorter, then the first."""
+    """Nodes with an arriving path, and which of the searches found the better one: a sure one, then greater score, then shorter, then the first."""
     lists = [part.reached() for part in found]
     lists = [part[found[number].entry[part] > 0] for number, part in enumerate(lists)]
     places = np.unique(np.concatenate(lists))
     which = np.zeros(len(places), np.int64)
     best = np.full(len(places), np.inf)
     length = np.full(len(places), np.iinfo(np.int64).max)
+    settled = np.zeros(len(places), bool)
     for number, part in enumerate(found):
+        if not part.sure and found[number - 1].sure:
+            settled = np.isfinite(best)
         there = places < part.view.size
         there[there] = part.entry[places[there]] > 0
         grains, levels = np.full(len(places), np.inf), np.full(len(places), np.iinfo(np.int64).max)
         grains[there] = np.rint(-np.log(part.score[places[there]]) * GRAIN)
         levels[there] = part.distance(places[there])
-        better = (grains < best) | ((grains == best) & (levels < length))
+        better = ((grains < best) | ((grains == best) & (levels < length))) & ~settled
         which[better], best[better], length[better] = number, grains[better], levels[better]
     return places, which

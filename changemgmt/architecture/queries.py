@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+from django.conf import settings
 from django.db.models import F, Q, QuerySet
 
 from changemgmt.accounts.models import OrgUnit
@@ -54,7 +56,13 @@ def relation_image(relation: Relation) -> dict[str, Any]:
         "attributes": relation.attributes,
         "source_system": relation.source_system,
         "confirmed_at": rfc3339(relation.confirmed_at),
+        **_refutation(relation),
     }
+
+
+def _refutation(relation: Any) -> dict[str, Any]:
+    """What an image says of a relation that is refuted, and of no other."""
+    return {"refuted_at": rfc3339(relation.refuted_at), "refuted_reason": relation.refuted_reason} if relation.refuted_at else {}
 
 
 def _end(component: Component | None, relation: Relation | None) -> str:
@@ -71,7 +79,7 @@ def components() -> QuerySet[Component]:
 def relations() -> QuerySet[Relation]:
     """Relations with all that an image shows."""
     return Relation.objects.select_related("type", "source", "target", "source_relation", "target_relation").only(
-        *("key", "attributes", "source_system", "confirmed_at", "revision", "type__name"),
+        *("key", "attributes", "source_system", "confirmed_at", "refuted_at", "refuted_reason", "revision", "type__name"),
         *("source__key", "target__key", "source_relation__key", "target_relation__key"),
     )
 
@@ -191,40 +199,80 @@ def search(
 
 
 def confirmed(text: str | None) -> Any:
-    """The time in an image's `confirmed_at`."""
+    """The time in an image's `confirmed_at` or `refuted_at`."""
     return parse_instant(text, field="confirmed_at") if text else None
 
 
-def images_at(object: str, revision: int) -> dict[str, dict[str, Any]]:
-    """The architecture as it was at a revision: every component (or relation) of back then by key, read from the history."""
-    names = {model: dict(model.objects.values_list("pk", "name")) for model in (Layer, ComponentType, RelationType)}
+def trusted_since(now: datetime) -> datetime:
+    """The moment since which a relation has to be confirmed to be relied upon."""
+    return now - timedelta(days=settings.RELATION_TRUST_DAYS)
+
+
+def relation_owners(keys: Iterable[str]) -> dict[str, set[str]]:
+    """The owners (users and teams) of the components at the ends of each relation; ends that are relations lead on to theirs."""
+    owners: dict[str, set[str]] = {key: set() for key in keys}
+    waiting = {key: {key} for key in owners}
+    seen: set[tuple[str, str]] = {(key, key) for key in owners}
+    while waiting:
+        further: dict[str, set[str]] = {}
+        for portion in portions(sorted(waiting)):
+            for key, *found in Relation.objects.filter(key__in=portion).values_list(
+                "key", "source__owner", "target__owner", "source_relation__key", "target_relation__key"
+            ):
+                for asked in waiting[key]:
+                    owners[asked] |= {owner for owner in found[:2] if owner}
+                    fresh = {end for end in found[2:] if end and (asked, end) not in seen}
+                    seen |= {(asked, end) for end in fresh}
+                    for end in fresh:
+                        further.setdefault(end, set()).add(asked)
+        waiting = further
+    return owners
+
+
+Names = dict[Any, dict[int, str]]
+
+
+def names_by_id() -> Names:
+    """What layers, types, relation types and org units are called, by model and id."""
+    names: Names = {model: dict(model.objects.values_list("pk", "name")) for model in (Layer, ComponentType, RelationType)}
+    return names | {OrgUnit: dict(OrgUnit.objects.values_list("pk", "slug"))}
+
+
+def images_at(object: str, revision: int, keys: Sequence[str] | None = None, names: Names | None = None) -> dict[str, dict[str, Any]]:
+    """The architecture as it was at a revision: every component (or relation) of back then by key, or those of `keys`, read from the history."""
+    names = names or names_by_id()
     if object == COMPONENT:
-        units = dict(OrgUnit.objects.values_list("pk", "slug"))
-        return {row.key: _past_component(row, names, units) for row in _past(Component, revision)}
-    components = {row.id: row.key for row in _past(Component, revision)}
-    then = _past(Relation, revision)
-    keys = {row.id: row.key for row in then}
-    return {row.key: _past_relation(row, names, components, keys) for row in then}
+        return {row.key: _past_component(row, names) for row in _past(Component, revision, keys)}
+    then = _past(Relation, revision, keys)
+    components = _past_keys(Component, {end for row in then for end in (row.source_id, row.target_id) if end})
+    relations = _past_keys(Relation, {end for row in then for end in (row.source_relation_id, row.target_relation_id) if end})
+    return {row.key: _past_relation(row, names, components, relations) for row in then}
 
 
-def _past(model: type[Component] | type[Relation], revision: int) -> list[Any]:
+def _past(model: type[Component] | type[Relation], revision: int, keys: Sequence[str] | None = None) -> list[Any]:
     """The last history row of each thing up to a revision, without those that were deleted by then; in key order."""
-    rows = model.history.filter(revision__lte=revision).order_by("id", "history_id").iterator(5000)
-    last = {row.id: row for row in rows}
+    rows = model.history.filter(revision__lte=revision).order_by("id", "history_id")
+    parts = [rows] if keys is None else [rows.filter(key__in=portion) for portion in portions(sorted(set(keys)))]
+    last = {row.id: row for part in parts for row in part.iterator(5000)}
     return sorted((row for row in last.values() if row.history_type != "-"), key=lambda row: row.key)
 
 
-def _past_component(row: Any, names: dict[Any, dict[int, str]], units: dict[int, str]) -> dict[str, Any]:
+def _past_keys(model: type[Component] | type[Relation], ids: set[int]) -> dict[int, str]:
+    """The keys of things by their ids, of those that are gone too; a key never changes."""
+    return {pk: key for portion in portions(sorted(ids)) for pk, key in model.history.filter(id__in=portion).values_list("id", "key")}
+
+
+def _past_component(row: Any, names: Names) -> dict[str, Any]:
     return {
         **{name: getattr(row, name) for name in ("key", "name", "owner", "criticality", "users", "status", "environment")},
         **{name: getattr(row, name) for name in ("attributes", "tags", "needs", "external_references")},
         "type": names[ComponentType].get(row.type_id, ""),
         "layer": names[Layer].get(row.layer_id, ""),
-        "org_unit": units.get(row.org_unit_id or 0),
+        "org_unit": names[OrgUnit].get(row.org_unit_id or 0),
     }
 
 
-def _past_relation(row: Any, names: dict[Any, dict[int, str]], components: dict[int, str], keys: dict[int, str]) -> dict[str, Any]:
+def _past_relation(row: Any, names: Names, components: dict[int, str], keys: dict[int, str]) -> dict[str, Any]:
     def end(component: int | None, relation: int | None) -> str:
         return components.get(component, "") if component else f"{RELATION_END}{keys.get(relation or 0, '')}"
 
@@ -236,6 +284,7 @@ def _past_relation(row: Any, names: dict[Any, dict[int, str]], components: dict[
         "attributes": row.attributes,
         "source_system": row.source_system,
         "confirmed_at": rfc3339(row.confirmed_at),
+        **_refutation(row),
     }
 
 

@@ -32,12 +32,16 @@ ARCHIMATE = {
         "TechnologyInteraction TechnologyEvent TechnologyService Artifact Equipment Facility DistributionNetwork Material"
     ),
 }
-# Backstage kinds in small letters (ArchiMate has a Resource and a Location of its own), and the kinds of the shipped data.
+# Backstage kinds in small letters (ArchiMate has a Resource and a Location of its own), and the kinds of the shipped data;
+# then what Compose files and bills of materials (CycloneDX) are made of.
 OTHERS = {
     "business": "domain group user virtual_organization support_center facility",
-    "application": "component api system service service_type",
-    "data": "datastore database",
-    "technology": "resource location site resource_group host package",
+    "application": "component api system service service_type application framework library",
+    "data": "datastore database volume data machine-learning-model",
+    "technology": (
+        "resource location site resource_group host package "
+        "network secret config container platform operating-system device device-driver firmware file cryptographic-asset"
+    ),
 }
 SERVICES = {"BusinessService", "ApplicationService", "TechnologyService", "api", "service", "service_type"}
 

@@ -80,12 +80,16 @@ class Factor:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Everything an assessment looks at. `extra` are the administrator's rules that hold for this change."""
+    """Everything an assessment looks at. `extra` are the administrator's rules that hold for this change.
+
+    What is reached only over relations that nobody confirmed lately (`reached_unsurely`) is in no other number.
+    """
 
     items: int = 0
     layers: tuple[str, ...] = ()
     reached_directly: int = 0
     reached: int = 0
+    reached_unsurely: int = 0
     users: int = 0
     max_criticality: int = 0
     testing_evidence: bool = False

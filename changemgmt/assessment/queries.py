@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import Count, Q, QuerySet
 
+from changemgmt.architecture.impact import trusted
 from changemgmt.architecture.models import Component
 from changemgmt.changes.facts import component_keys, direct_components, facts_of, impact_document
 from changemgmt.changes.models import Assessment, Change, Item, Link, Result
@@ -31,12 +32,13 @@ def inputs_of(change: Change) -> Inputs:
     items = list(change.items.all())
     direct = direct_components(items)
     impact = impact_document(change)
-    affected = impact.get("affected", [])
+    affected = trusted(impact.get("affected", []))
     return Inputs(
         items=len(items),
         layers=tuple(sorted({entry["layer"] for entry in direct if entry["layer"]})),
         reached_directly=sum(entry["distance"] == 1 for entry in affected),
         reached=len(affected),
+        reached_unsurely=impact.get("untrusted", 0),
         users=impact.get("users", 0),
         max_criticality=max((entry["criticality"] for entry in [*direct, *affected]), default=0),
         testing_evidence=bool(change.testing_evidence.strip()),

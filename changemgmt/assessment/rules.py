@@ -166,6 +166,8 @@ def rollback_words(inputs: Inputs, settings: Settings) -> str:
 
 def dependency_words(inputs: Inputs) -> str:
     reach = f"It reaches {inputs.reached} components, {inputs.reached_directly} of them directly."
+    if inputs.reached_unsurely:
+        reach += f" It reaches {inputs.reached_unsurely} more over relations that nobody confirmed lately; they are not counted."
     return f"{reach} It depends on {', '.join(inputs.depends_on)}." if inputs.depends_on else reach
 
 

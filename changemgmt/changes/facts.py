@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from changemgmt.accounts.queries import roles_by_user, roles_of, unit_chain, unit_chains
+from changemgmt.architecture.impact import trusted
 from changemgmt.architecture.models import Component, ComponentType
 from changemgmt.conditions.rules import Facts
 
@@ -52,7 +53,7 @@ def put_together(
     roles: Collection[str],
 ) -> Facts:
     """The facts from what was read: the components the items name, the stored impact, the types that are services, units and roles."""
-    reached = [*direct, *impact.get("affected", [])]
+    reached = [*direct, *trusted(impact.get("affected", []))]
     return Facts(
         type=change.type,
         category=change.category_id,

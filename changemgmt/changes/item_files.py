@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from changemgmt.architecture.importers import jsontext
+from changemgmt.architecture.importers.files import decoded
+from changemgmt.architecture.importers.secrets import HIDDEN
+from changemgmt.architecture.importers.terraform import TYPE, masked, told, without_nulls
 from changemgmt.core.errors import Invalid
 
 MOST_ROWS = 20_000
+LARGEST = 64 * 1024 * 1024
 ITEM_COLUMNS = ("operation", "object", "key", "source", "target", "relation_type")
 TEXT_COLUMNS = ("name", "type", "layer", "owner", "org_unit", "status", "environment")
 NUMBER_COLUMNS = ("criticality", "users")
-SENSITIVE, UNKNOWN = "(sensitive)", "(known after apply)"
+UNKNOWN = "(known after apply)"
 ACTIONS = {
     ("create",): ("create", False),
     ("update",): ("update", False),
     ("delete",): ("delete", False),
     ("delete", "create"): ("update", True),
     ("create", "delete"): ("update", True),
+    ("create", "forget"): ("update", True),
 }
 QUIET = {("no-op",), ("read",), ()}
 
@@ -48,10 +53,9 @@ def read(data: bytes, *, format: str, namespace: str = "") -> Proposed:
     reader = READERS.get(format)
     if reader is None:
         raise Invalid.field("format", f"One of {', '.join(READERS)}.")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise Invalid.field("file", f"The file is not UTF-8 (byte {error.start}).") from None
+    if len(data) > LARGEST:
+        raise Invalid.field("file", f"The file is larger than {LARGEST // 1024**2} MB; split it.")
+    text = decoded(data, "The file")
     if "\x00" in text:
         raise Invalid.field("file", "The file holds a NUL character.")
     found = reader(text, lambda key: f"{namespace}/{key}" if namespace and "/" not in key else key)
@@ -114,28 +118,9 @@ def completed(item: dict[str, Any], keyed: Callable[[str], str]) -> dict[str, An
 # --- JSON ---
 
 
-def parsed(text: str) -> Any:
-    """The JSON value, or Invalid with line and column."""
-    try:
-        value = json.loads(text, parse_constant=refuse_constant)
-        if "\\u" in text:
-            json.dumps(value, ensure_ascii=False).encode()
-        return value
-    except json.JSONDecodeError as error:
-        raise Invalid.field("file", f"The file is not JSON: line {error.lineno}, column {error.colno}.") from None
-    except UnicodeEncodeError:
-        raise Invalid.field("file", "A text of the file holds half a surrogate pair, which can't be stored.") from None
-    except (RecursionError, ValueError):
-        raise Invalid.field("file", "The file is nested too deeply, or holds a number that is too large.") from None
-
-
-def refuse_constant(name: str) -> None:
-    raise Invalid.field("file", f"{name} is not a number.")
-
-
 def read_json(text: str, keyed: Callable[[str], str]) -> Proposed:
     """A list of items as the API takes them, or an object with `items`."""
-    document = parsed(text)
+    document = jsontext.value(text, "The file")
     rows = document.get("items") if isinstance(document, dict) else document
     if not isinstance(rows, list):
         raise Invalid.field("file", "Give a list of items, or an object with items.")
@@ -152,59 +137,96 @@ def read_json(text: str, keyed: Callable[[str], str]) -> Proposed:
 
 
 def read_terraform(text: str, keyed: Callable[[str], str]) -> Proposed:
-    """The output of `terraform show -json` of a plan. Replacing a resource is one update, marked as such."""
-    document = parsed(text)
+    """The output of `terraform show -json` of a plan. Replacing a resource is one update, marked as such; so is moving it, with its new name."""
+    document = jsontext.value(text, "The file")
     rows = document.get("resource_changes") if isinstance(document, dict) else None
     if not isinstance(rows, list):
         raise Invalid.field("file", "This is no terraform plan: it has no resource_changes (use terraform show -json).")
-    found = Proposed([])
+    if document.get("errored") is True:
+        raise Invalid.field("file", "The plan ended in an error, so it does not say everything: mend that, and plan again.")
+    found = Proposed([], drifts(document.get("resource_drift")))
     for index, row in enumerate(rows):
-        change = row.get("change") if isinstance(row, dict) else None
-        if not isinstance(change, dict) or not isinstance(row.get("address"), str) or not isinstance(change.get("actions"), list):
+        change = change_of(row)
+        if change is None:
             found.skipped.append((f"resource_changes.{index}", "It has no address or no actions."))
             continue
         actions = tuple(map(str, change["actions"]))
-        if actions in ACTIONS and row.get("mode", "managed") == "managed":
-            found.items.append(resource(row, change, *ACTIONS[actions], keyed))
+        operation, replace = ACTIONS.get(actions, ("update", False))
+        if row.get("deposed"):
+            found.skipped.append((row["address"], "It is what an earlier replacement left behind, no resource of its own."))
+        elif row.get("mode", "managed") == "managed" and (actions in ACTIONS or (actions in QUIET and moved_from(row))):
+            found.items.append(resource(row, change, operation, replace, keyed))
         elif actions not in QUIET:
             found.skipped.append((row["address"], f"“{', '.join(actions)[:100]}” is nothing a change does to the architecture."))
     return found
 
 
+def change_of(row: Any) -> dict[str, Any] | None:
+    """The change a row speaks of; None where it lacks what a row has."""
+    change = row.get("change") if isinstance(row, dict) else None
+    if not isinstance(change, dict) or not isinstance(row.get("address"), str) or not isinstance(change.get("actions"), list):
+        return None
+    return change
+
+
+def moved_from(row: dict[str, Any]) -> str:
+    """The address the resource had before, where it has another now."""
+    before = row.get("previous_address")
+    return before if isinstance(before, str) and before != row["address"] else ""
+
+
+def drifts(rows: Any) -> list[tuple[str, str]]:
+    """What was changed behind terraform's back, by names: it happened already, so no change can be asked for it."""
+    found = []
+    for index, row in enumerate(rows if isinstance(rows, list) else []):
+        change = change_of(row)
+        if change is None or tuple(map(str, change["actions"])) in QUIET:
+            continue
+        before, after = object_of(change.get("before")), object_of(change.get("after"))
+        names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+        what = f"changed outside terraform: {', '.join(names)[:200]}" if after else "deleted outside terraform"
+        found.append((f"resource_drift.{index}, {row['address']}", f"It was {what}. That is drift, which a plan reports and does not do."))
+    return found
+
+
+def object_of(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
 def resource(row: dict[str, Any], change: dict[str, Any], operation: str, replace: bool, keyed: Callable[[str], str]) -> Proposal:
-    """One resource of a plan as an item on a component of type `resource`."""
-    before = masked(change.get("before") or {}, change.get("before_sensitive"))
-    after = with_unknown(masked(change.get("after") or {}, change.get("after_sensitive")), change.get("after_unknown"))
-    told = {"terraform_type": str(row.get("type", "")), "provider": str(row.get("provider_name", ""))}
-    whole = {"name": row["address"][:500], "type": "resource", "attributes": {**told, **without_nulls(after)}}
-    item: dict[str, Any] = {"operation": operation, "object": "component", "key": keyed(row["address"])}
+    """One resource of a plan as an item on a component of type `resource`. One that moves is still known by its former address."""
+    before = object_of(masked(object_of(change.get("before")), change.get("before_sensitive")))
+    after = object_of(with_unknown(object_of(masked(object_of(change.get("after")), change.get("after_sensitive"))), change.get("after_unknown")))
+    whole = {"name": row["address"][:500], "type": TYPE, "attributes": told(row) | without_nulls(after)}
+    former = moved_from(row)
+    item: dict[str, Any] = {"operation": operation, "object": "component", "key": keyed(former or row["address"])}
     if operation == "create":
         item["data"] = whole
     elif operation == "update":
-        item["data"] = {"attributes": patch(before, after)}
+        attributes = patch(before, after) or hidden_differences(change, after)
+        item["data"] = ({"name": whole["name"]} if former else {}) | ({"attributes": attributes} if attributes or not former else {})
     if replace:
         item["replace"] = True
     return Proposal(row["address"], item, whole)
 
 
-def masked(value: Any, sensitive: Any) -> Any:
-    """`value` with everything that is marked as sensitive hidden."""
-    if sensitive is True:
-        return SENSITIVE
-    if isinstance(value, dict) and isinstance(sensitive, dict):
-        return {name: masked(entry, sensitive.get(name)) for name, entry in value.items()}
-    if isinstance(value, list) and isinstance(sensitive, list):
-        marks = [*sensitive, *[None] * (len(value) - len(sensitive))]
-        return [masked(entry, mark) for entry, mark in zip(value, marks, strict=False)]
-    return value
+def hidden_differences(change: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """The names whose values differ only in what is hidden: where nothing else does, the item says at least that."""
+    old, new = object_of(change.get("before")), object_of(change.get("after"))
+    return {name: HIDDEN for name in sorted(after) if after[name] == HIDDEN and old.get(name) != new.get(name)}
 
 
 def with_unknown(value: Any, unknown: Any) -> Any:
     """`value` with what is only known after the plan was applied said so."""
     if unknown is True:
         return UNKNOWN
-    if isinstance(unknown, dict) and isinstance(value, dict):
-        return value | {name: with_unknown(value.get(name), mark) for name, mark in unknown.items() if mark}
+    if isinstance(unknown, dict) and (value is None or isinstance(value, dict)):
+        known = value or {}
+        found = {name: inner for name, mark in unknown.items() if mark and (inner := with_unknown(known.get(name), mark)) is not None}
+        return known | found or value
+    if isinstance(unknown, list) and isinstance(value, list):
+        marks = [*unknown, *[None] * (len(value) - len(unknown))]
+        return [with_unknown(entry, mark) for entry, mark in zip(value, marks, strict=False)]
     return value
 
 
@@ -217,12 +239,6 @@ def patch(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
             continue
         found[name] = patch(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return dict(sorted(found.items()))
-
-
-def without_nulls(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: without_nulls(entry) for name, entry in value.items() if entry is not None}
-    return value
 
 
 READERS: dict[str, Callable[[str, Callable[[str], str]], Proposed]] = {"terraform_plan": read_terraform, "csv": read_csv, "json": read_json}

@@ -7,7 +7,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
-import yaml
 from django.conf import settings
 from django.core.files.base import File as Stored
 from django.db import transaction
@@ -16,6 +15,7 @@ from changemgmt.accounts.models import User
 from changemgmt.accounts.queries import has_role
 from changemgmt.architecture.importers.files import of_upload
 from changemgmt.architecture.importers.records import File, Options
+from changemgmt.architecture.importers.yaml import documents
 from changemgmt.architecture.imports import READERS, Plan, Progress, apply_plan, plan_import, quiet, read_records
 from changemgmt.architecture.models import ImportRun, Source
 from changemgmt.audit.actions import record
@@ -233,9 +233,9 @@ def read_mapping(path: Path) -> dict[str, Any]:
 def mapping_of(text: str) -> dict[str, Any]:
     """A mapping as YAML or JSON text, or Invalid."""
     try:
-        found = yaml.safe_load(text) if len(text) < 100_000 else None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise Invalid.field("mapping", f"The mapping is neither YAML nor JSON: {str(error)[:200]}") from None
+        found = next((value for _, value in documents("The mapping", text)), None) if len(text) < 100_000 else None
+    except Invalid as error:
+        raise Invalid.field("mapping", error.detail) from None
     if not isinstance(found, dict):
         raise Invalid.field("mapping", "A mapping is an object: our field, and the column it comes from.")
     return found

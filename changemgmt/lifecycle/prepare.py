@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from changemgmt.architecture.impact import trusted
 from changemgmt.assessment.actions import assess_change
 from changemgmt.changes.models import Change, Preview
 from changemgmt.preview.actions import store
@@ -17,7 +18,7 @@ def prepare(change: Change, *, now: datetime) -> None:
     """Compute preview and assessment of a locked change and keep them; the caller saves the change."""
     computed = compute(change, now=now)
     store(change, computed, now=now)
-    change.affected_count = len(computed.impact["affected"])
+    change.affected_count = len(trusted(computed.impact["affected"]))
     assess_change(change, now=now)
 
 

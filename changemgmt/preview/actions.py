@@ -8,8 +8,10 @@ from datetime import datetime
 
 from changemgmt.architecture.actions import Applied, lock, write
 from changemgmt.architecture.catalogue import Catalogue
+from changemgmt.architecture.trust import said_now
 from changemgmt.changes.models import Change, Item, Preview, Reach
 from changemgmt.core.errors import NotPossible
+from changemgmt.core.time import rfc3339
 
 from .compute import Computed, overlay_images
 from .drift import base_of
@@ -60,7 +62,7 @@ def apply_items(change: Change, items: Iterable[Item], *, actor: str, now: datet
     if conflicts:
         sentences = [replace(row, moved_by=public_name(row.moved_by, change)).sentence for row in conflicts]
         raise NotPossible(f"The architecture moved under this change. {sentences[0]}", errors={"items": sentences})
-    steps = overlay_images(base, Catalogue.load())
+    steps = said_now(overlay_images(base, Catalogue.load()), rfc3339(now) or "")
     applied = write(steps, actor=actor, now=now, change=change.number, reason=f"step {step}" if step else "")
     AppliedItem.objects.bulk_create(
         [

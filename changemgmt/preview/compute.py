@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from changemgmt.architecture.catalogue import Catalogue
 from changemgmt.architecture.effects import effects
 from changemgmt.architecture.graph import Graph, current_rules, graph_at
-from changemgmt.architecture.impact import summed
+from changemgmt.architecture.impact import summed, trusted
 from changemgmt.architecture.models import Component, Layer, Relation
 from changemgmt.architecture.overlay import DEFAULT_BOUNDS, Bounds, Link, Node, Overlay, View
-from changemgmt.architecture.propagation import EdgeSeed, Reach, ranked, search
-from changemgmt.architecture.queries import images, portions
+from changemgmt.architecture.propagation import EdgeSeed, Reach, ranked, searches
+from changemgmt.architecture.queries import confirmed, images, portions, trusted_since
 from changemgmt.architecture.rules import COMPONENT, CREATE, DELETE, RELATION, UPDATE, Image, end_of, ends, severity
+from changemgmt.architecture.trust import CONFIRMED, seconds
 from changemgmt.changes.models import Change
 from changemgmt.core.canonical import digest
 
@@ -48,6 +49,8 @@ class Computed:
 
 def compute(change: Change, *, now: datetime, bounds: Bounds = DEFAULT_BOUNDS) -> Computed:
     """The preview of a change against the architecture of this moment. Its cost follows the change and its reach."""
+    if bounds.confirmed_since is None:
+        bounds = replace(bounds, confirmed_since=seconds(trusted_since(now)))
     base = base_of(change)
     catalogue = Catalogue.load()
     steps = overlay_images(base, catalogue)
@@ -55,7 +58,9 @@ def compute(change: Change, *, now: datetime, bounds: Bounds = DEFAULT_BOUNDS) -
     reached = reach_of(base.proposals, steps, graph, rules, catalogue, bounds)
     diff = diff_of_images(steps)
     impact = impact_shape(reached, base.proposals, graph.revision, change.version)
-    summary = counts(steps) | {"affected": len(impact["affected"])}
+    sure = trusted(impact["affected"])
+    listed = reached[: len(sure)]
+    summary = counts(steps) | {"affected": len(sure)} | ({"untrusted": impact["untrusted"]} if impact["untrusted"] else {})
     return Computed(
         revision=graph.revision,
         impact=impact,
@@ -63,11 +68,16 @@ def compute(change: Change, *, now: datetime, bounds: Bounds = DEFAULT_BOUNDS) -
         summary=summary,
         checks=checks_of(steps, impact["affected"], catalogue, rules),
         drift=[row.as_dict() for row in base.drift],
-        layout=picture(steps, reached, impact),
-        result_digest=digest({"diff": diff, "affected": [[row["key"], row["score"], row["effect"]] for row in impact["affected"]]}),
-        reach=reach_rows(base.proposals, reached, steps, catalogue),
+        layout=picture(steps, listed, impact | {"affected": sure}),
+        result_digest=digest({"diff": diff, "affected": [_reached_as(row) for row in impact["affected"]]}),
+        reach=reach_rows(base.proposals, listed, steps, catalogue),
         images=tuple(steps),
     )
+
+
+def _reached_as(row: Mapping[str, Any]) -> list[Any]:
+    """What of a reached component makes another result; how far the path can be relied upon does."""
+    return [row["key"], row["score"], row["effect"], *([] if row["trust"] == CONFIRMED else [row["trust"]])]
 
 
 def overlay_images(base: Base, catalogue: Catalogue) -> list[Image]:
@@ -98,10 +108,9 @@ def reach_of(
     """Propagation over the old graph and, where the change adds or removes something, over the new one."""
     seeds, edges = _seeds(proposals, steps, catalogue)
     overlay = overlay_of(steps, graph)
-    old = search(View(graph, rules, bounds=bounds), seeds[UPDATE] | seeds[DELETE], [*edges[UPDATE], *edges[DELETE]], bounds=bounds)
-    found = [old]
+    found = searches(View(graph, rules, bounds=bounds), seeds[UPDATE] | seeds[DELETE], [*edges[UPDATE], *edges[DELETE]], bounds=bounds)
     if overlay.removed_components or overlay.removed_relations or overlay.nodes or overlay.links:
-        found.append(search(View(graph, rules, overlay, bounds), seeds[UPDATE] | seeds[CREATE], [*edges[UPDATE], *edges[CREATE]], bounds=bounds))
+        found += searches(View(graph, rules, overlay, bounds), seeds[UPDATE] | seeds[CREATE], [*edges[UPDATE], *edges[CREATE]], bounds=bounds)
     needs = {step.key: step.after["needs"] for step in steps if step.object == COMPONENT and step.after}
     return ranked(found, frozenset(key for part in seeds.values() for key in part), effects(graph, rules, overlay, needs))
 
@@ -112,6 +121,7 @@ def _seeds(
     """Severity by component and by relation, by what is done to them."""
     seeds: dict[str, dict[str, float]] = {CREATE: {}, UPDATE: {}, DELETE: {}}
     edges: dict[str, list[EdgeSeed]] = {CREATE: [], UPDATE: [], DELETE: []}
+    ids = _relation_ids(step.key for step in steps if step.object == RELATION and step.before)
     for proposal, step in zip(proposals, steps, strict=True):
         image = step.after or step.before
         if image is None:
@@ -119,9 +129,14 @@ def _seeds(
         weight = severity_of(proposal, catalogue, image["type"])
         if proposal.object == COMPONENT:
             seeds[step.operation][proposal.key] = weight
-        else:
-            edges[step.operation].append(EdgeSeed(image["source"], image["type"], image["target"], weight))
+        elif not image.get("refuted_at"):
+            edges[step.operation].append(EdgeSeed(image["source"], image["type"], image["target"], weight, ids.get(step.key)))
     return seeds, edges
+
+
+def _relation_ids(keys: Iterable[str]) -> dict[str, int]:
+    """Database ids of live relations by key."""
+    return {key: pk for portion in portions(sorted(keys)) for key, pk in Relation.objects.filter(key__in=portion).values_list("key", "pk")}
 
 
 def overlay_of(steps: Sequence[Image], graph: Graph) -> Overlay:
@@ -129,8 +144,7 @@ def overlay_of(steps: Sequence[Image], graph: Graph) -> Overlay:
     gone = [step for step in steps if step.after is None and step.before]
     made = [step.after for step in steps if step.before is None and step.after]
     links = [image for image in made if "source" in image]
-    gone_keys = [step.key for step in gone if step.object == RELATION]
-    numbers = {pk for portion in portions(gone_keys) for pk in Relation.objects.filter(key__in=portion).values_list("pk", flat=True)}
+    numbers = _relation_ids(step.key for step in gone if step.object == RELATION).values()
     return Overlay(
         removed_components=frozenset(step.key for step in gone if step.object == COMPONENT),
         removed_relations=frozenset(numbers),
@@ -151,7 +165,8 @@ def _links(made: list[dict[str, Any]], graph: Graph) -> Iterable[Link]:
         yield Link(image["key"], image["source"], image["type"], image["target"], node=image["key"] in ended_on)
     waiting = [key for key in sorted(ended_on - new) if graph.index(f"relation:{key}") is None]
     for key, image in images(RELATION, waiting).items():
-        yield Link(key, image["source"], image["type"], image["target"], only_node=True)
+        confirmed_at, refuted = confirmed(image["confirmed_at"]), bool(image.get("refuted_at"))
+        yield Link(key, image["source"], image["type"], image["target"], only_node=True, confirmed=seconds(confirmed_at), refuted=refuted)
 
 
 def impact_shape(reached: Reach, proposals: Sequence[Proposal], revision: int, version: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from changemgmt.accounts.models import User
 from changemgmt.architecture.models import Revision
 from changemgmt.architecture.queries import images
 from changemgmt.architecture.rules import OBJECTS, Image
+from changemgmt.architecture.trust import JUDGED
 from changemgmt.changes.digest import item_content
 from changemgmt.changes.models import OPEN, Change, Item, Preview, Reach
 from changemgmt.changes.queries import visible_to
@@ -70,6 +71,8 @@ def moved_within(change: Change, revision: int) -> bool:
         return False
     if "*" in touched or any(key.startswith("type:") for key in touched):
         return True
+    if any(key.startswith(JUDGED) for key in touched) and Preview.objects.filter(change=change, impact__untrusted__gt=0).exists():
+        return True
     own = set(change.items.values_list("key", flat=True)) | set(change.reach.values_list("key", flat=True))
     return bool(own & touched)
 
@@ -116,6 +119,7 @@ def impact_of(change: Change, viewer: User | None = None) -> dict[str, Any]:
     """The stored impact with the collisions of this moment, as the API shows it."""
     preview = stored(change)
     empty: dict[str, Any] = {"revision": None, "version": change.version, "direct": [], "affected": [], "by_layer": {}, "users": 0, "services": []}
+    empty["untrusted"] = 0
     kept = preview.impact if preview else empty
     return {**empty, **kept, "state": state_of(change), "collisions": collisions_of(change, viewer)}
 
@@ -181,6 +185,26 @@ def _same_reach(change: Change) -> Iterable[tuple[int, str, str]]:
     for other, key, direct, own in meetings.order_by("change", "key").values_list("change", "key", "direct", "mine")[:MOST_MEETINGS]:
         if not (direct and own):
             yield other, "reach", key
+
+
+# Revisions.
+
+
+def revisions_shown(found: list[Revision], viewer: User) -> list[dict[str, Any]]:
+    """Revisions without the numbers of changes the viewer may not see."""
+    numbers = {row.change for row in found if row.change}
+    seen = set(visible_to(viewer).filter(number__in=numbers).values_list("number", flat=True))
+    return [
+        {
+            "number": row.number,
+            "at": row.at,
+            "actor": row.actor,
+            "change": row.change if row.change in seen else None,
+            "reason": row.reason,
+            "touched": row.touched[:1000],
+        }
+        for row in found
+    ]
 
 
 # Reverts.

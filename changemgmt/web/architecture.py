@@ -13,24 +13,30 @@ from django.urls import path
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from changemgmt.architecture.exports import EXPORTS
+from changemgmt.architecture.exports import EXPORTS, LIVE
 from changemgmt.architecture.graph import current_rules, graph_at
 from changemgmt.architecture.models import Component, ComponentType, Layer, Relation
+from changemgmt.architecture.overlay import Bounds
+from changemgmt.architecture.past import revision_of, source_at
 from changemgmt.architecture.propagation import propagate
 from changemgmt.architecture.queries import component as component_of
-from changemgmt.architecture.queries import current_revision, history_of, relations_of, search
+from changemgmt.architecture.queries import current_revision, history_of, relations_of, search, trusted_since
 from changemgmt.architecture.rules import UPDATE, severity
+from changemgmt.architecture.trust import seconds, trust_of
 from changemgmt.changes.models import OPEN, Change, Item, Reach
 from changemgmt.changes.queries import visible_to
 from changemgmt.core.diff import differences
 from changemgmt.lifecycle.import_architecture import may_import
+from changemgmt.lifecycle.judge_relation import may_judge_rows
 from changemgmt.preview.layout import Edge, Vertex, layout
 
+from .architecture_history import history
 from .base import PageRequest, names_of, page
 from .impact import explained, layer_label, layer_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from django.db.models import QuerySet
 
@@ -124,17 +130,21 @@ def component(request: PageRequest, key: str) -> HttpResponse:
     """One component: what it is, what it is tied to, what a change of it would reach, what happened to it."""
     row = component_of(key)
     relations = relations_of(key)
-    reached = propagate(graph_at(None), {key: severity(UPDATE)}, rules=current_rules())
+    since = trusted_since(request.now)
+    reached = propagate(graph_at(None), {key: severity(UPDATE)}, rules=current_rules(), bounds=Bounds(confirmed_since=seconds(since)))
+    verdicts = may_judge_rows(relations, actor=request.user)
     order = layer_order()
     history = told(history_of(key), request.user)
     context = {
         "component": row,
         "attributes": flat(row.attributes),
         "needs": sorted(row.needs.items()),
-        "ties": [tie(relation, row) for relation in relations],
+        "ties": [tie(relation, row, since) | {"may": verdicts[relation.key].allowed} for relation in relations],
         "picture": picture_of(row, relations, order),
-        "affected": explained([asdict(one) for one in reached[:REACHED]], limit=REACHED),
-        "affected_total": len(reached),
+        "affected": explained([asdict(one) for one in reached[: min(REACHED, reached.sure)]]),
+        "affected_total": reached.sure,
+        "unsure": len(reached) - reached.sure,
+        "here": request.get_full_path(),
         "by_layer": [(layer_label(name), count) for name, count in sorted(reached.by_layer().items(), key=lambda pair: order.index(pair[0]))],
         "history": history,
         "changes": touching(request.user, key),
@@ -148,8 +158,8 @@ def flat(attributes: dict[str, Any]) -> list[tuple[str, Any]]:
     return [(found.path, found.after) for found in differences({}, attributes)]
 
 
-def tie(relation: Relation, row: Component) -> dict[str, Any]:
-    """A relation as its component sees it: in words, and what is at the other end."""
+def tie(relation: Relation, row: Component, since: datetime) -> dict[str, Any]:
+    """A relation as its component sees it: in words, what is at the other end, and how far it can be relied upon."""
     outward = relation.source_id == row.pk
     other, further = (relation.target, relation.target_relation) if outward else (relation.source, relation.source_relation)
     words = relation.type.name if outward else relation.type.inverse or relation.type.name
@@ -160,6 +170,9 @@ def tie(relation: Relation, row: Component) -> dict[str, Any]:
         "other": other,
         "relation": further.key if further else "",
         "name": relation.attributes.get("name", ""),
+        "trust": trust_of(relation.confirmed_at, relation.refuted_at, since),
+        "confirmed_at": relation.confirmed_at,
+        "refuted_reason": relation.refuted_reason,
     }
 
 
@@ -220,9 +233,10 @@ def touching(viewer: User, key: str) -> list[Change]:
 
 @page()
 def export(request: PageRequest) -> HttpResponse:
-    """The whole architecture as a file."""
+    """The whole architecture as a file; with `at` as it was then."""
     form = EXPORTS.get(request.GET.get("as", "json"), EXPORTS["json"])
-    response = HttpResponse(form.write(), content_type=form.content_type)
+    at = request.GET.get("at", "").strip()
+    response = HttpResponse(form.write(source_at(revision_of(at, "at")) if at else LIVE), content_type=form.content_type)
     response["Content-Disposition"] = f'attachment; filename="{form.file_name}"'
     return response
 
@@ -230,5 +244,6 @@ def export(request: PageRequest) -> HttpResponse:
 urlpatterns = [
     path("architecture/", architecture, name="architecture"),
     path("architecture.export", export, name="architecture-export"),
+    path("architecture.history", history, name="architecture-history"),
     path("architecture/<path:key>/", component, name="component"),
 ]

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from changemgmt.approvals.queries import approval_of
+from changemgmt.architecture.impact import trusted
 from changemgmt.changes.models import Change, Item, Preview
 from changemgmt.core.markdown import to_text
 from changemgmt.preview.queries import stored
@@ -77,7 +78,7 @@ def what_could_break(change: Change, preview: Preview | None) -> Answer:
     question, href = _("What could break"), f"/changes/{change.number}/impact/"
     if preview is None or preview.state not in (Preview.State.READY, Preview.State.CONFLICT):
         return Answer(question, "alert", gap=_("The impact is not computed yet."))
-    affected = preview.impact.get("affected", [])
+    affected = trusted(preview.impact.get("affected", []))
     if not affected:
         return Answer(question, "alert", _("Nothing else is reached."), lines=downtime(change))
     strongest = sorted(affected, key=lambda entry: (entry["layer"] != "business", -entry["score"], entry["key"]))[:3]

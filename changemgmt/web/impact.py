@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
+from changemgmt.architecture.impact import trusted
 from changemgmt.architecture.models import Layer
+from changemgmt.architecture.trust import CONFIRMED
 from changemgmt.changes.models import Change, Preview
 from changemgmt.changes.queries import visible
+from changemgmt.core.reading import reading
 from changemgmt.lifecycle.compute_preview import ask_for_preview, may_compute
 from changemgmt.preview.queries import HIDDEN, diff_of, impact_of, layout_of, preview_of, state_of, stored
 from changemgmt.preview.stacked import stacked_preview
@@ -18,10 +23,12 @@ from changemgmt.preview.stacked import stacked_preview
 from .base import PageRequest, done, page
 from .diff import groups_of
 from .items import component_names, described
+from .relations import in_doubt
 
 if TYPE_CHECKING:
     from changemgmt.accounts.models import User
 
+# On the page of the change.
 SHORT_LIST = 25
 LONG_LIST = 500
 # The width of a node, in units of the drawing, from which on it holds the long words.
@@ -48,9 +55,9 @@ def reach_of(change: Change) -> dict[str, Any]:
     """How far the change reaches, in figures: by layer, the highest, how many users."""
     row = stored(change)
     if row is None or not row.impact:
-        return {"known": False, "total": 0, "layers": [], "highest": None, "users": 0, "stale": False}
+        return {"known": False, "total": 0, "layers": [], "highest": None, "users": 0, "unsure": 0, "stale": False}
     impact = row.impact
-    affected = impact.get("affected", [])
+    affected = trusted(impact.get("affected", []))
     counts = impact.get("by_layer", {})
     most = max(counts.values(), default=1)
     order = {name: place for place, name in enumerate(bands_of(row, counts))}
@@ -66,28 +73,30 @@ def reach_of(change: Change) -> dict[str, Any]:
         "layers": layers,
         "highest": highest,
         "users": impact.get("users", 0),
+        "unsure": impact.get("untrusted", 0),
         "stale": row.version != change.version,
     }
 
 
 def keys_shown(impact: dict[str, Any]) -> set[str]:
     """The components that the impact panel names."""
-    rows = strongest(impact.get("affected", []), SHORT_LIST)
+    return keys_of(trusted(impact.get("affected", []))[:SHORT_LIST])
+
+
+def keys_of(rows: list[dict[str, Any]]) -> set[str]:
+    """These reached components, and what lies on their paths."""
     return {step["key"] for row in rows for step in row["path"]} | {row["key"] for row in rows}
-
-
-def strongest(affected: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
-    return sorted(affected, key=lambda entry: (-entry["score"], entry["distance"], entry["key"]))[:limit]
 
 
 def impact_context(change: Change, viewer: User) -> dict[str, Any]:
     """What the impact panel shows: figures, picture, and the strongest of the list."""
     impact = impact_of(change, viewer)
+    sure = trusted(impact["affected"])
     return {
         "reach": reach_of(change),
         "picture": picture_of(layout_of(change)),
-        "affected": explained(impact["affected"], limit=SHORT_LIST),
-        "affected_total": len(impact["affected"]),
+        "affected": explained(sure[:SHORT_LIST]),
+        "affected_total": len(sure),
         "collisions": [row | {"number": "" if row["number"] == HIDDEN else row["number"]} for row in impact["collisions"][:20]],
     }
 
@@ -122,27 +131,55 @@ def sentence_of(nodes: list[dict[str, Any]]) -> str:
     return _("Impact graph. Changed: %(changed)s. Reached: %(reached)d.") % {"changed": changed, "reached": reached}
 
 
-def explained(affected: list[dict[str, Any]], *, limit: int) -> list[dict[str, Any]]:
-    """The strongest reached components with names and the path that explains each."""
-    rows = strongest(affected, limit)
-    names = component_names({step["key"] for row in rows for step in row["path"]} | {row["key"] for row in rows})
+def explained(rows: list[dict[str, Any]], names: dict[str, str] | None = None) -> list[dict[str, Any]]:
+    """Reached components with names and the path that explains each."""
+    names = component_names(keys_of(rows)) if names is None else names
     return [
         row | {"name": names.get(row["key"], row["key"]), "layer_label": layer_label(row["layer"]), "steps": steps_of(row["path"], names)}
         for row in rows
     ]
 
 
+def cut(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The head of a ranked list: until the score falls below where noise begins, and no more than one reads."""
+    clear = next((place for place, row in enumerate(rows) if row["score"] < settings.IMPACT_LIST_SCORE), len(rows))
+    return rows[: min(clear, settings.IMPACT_LIST_LENGTH)]
+
+
+def listed(rows: list[dict[str, Any]], number: int) -> list[dict[str, Any]]:
+    """One page of the whole list, or its head where no page is asked for (0)."""
+    return rows[(number - 1) * LONG_LIST : number * LONG_LIST] if number else cut(rows)
+
+
+def by_layer(rows: list[dict[str, Any]], whole: list[dict[str, Any]], names: dict[str, str], order: list[str]) -> list[dict[str, Any]]:
+    """The shown rows under their layers, in the order of the layers, each with how many the whole list has of it."""
+    counts = Counter(row["layer"] for row in whole)
+    shown: dict[str, list[dict[str, Any]]] = {}
+    for row in explained(rows, names):
+        shown.setdefault(row["layer"], []).append(row)
+    places = {name: place for place, name in enumerate(order)}
+    return [
+        {"name": name, "label": layer_label(name), "count": counts[name], "rows": shown[name]}
+        for name in sorted(shown, key=lambda name: (places.get(name, len(places)), name))
+    ]
+
+
 def steps_of(path: list[dict[str, Any]], names: dict[str, str]) -> list[dict[str, str]]:
     """A path as names, each with the relation that leads to it."""
     return [
-        {"name": names.get(step["key"], step["key"]), "relation": step.get("relation", ""), "direction": step.get("direction", "")} for step in path
+        {"name": names.get(step["key"], step["key"])} | {name: step.get(name, "") for name in ("relation", "direction", "trust")} for step in path
     ]
 
 
 @page()
 def impact(request: PageRequest, number: str) -> HttpResponse:
-    """The explorer: narrowed by depth, score, layer and words."""
-    change = visible(request.user, number)
+    """The explorer: narrowed by depth, score, layer and words; ranked, by layer, and what is not sure apart."""
+    with reading():
+        return render(request, "changes/impact.html", impact_page(request, visible(request.user, number)))
+
+
+def impact_page(request: PageRequest, change: Change) -> dict[str, Any]:
+    """What the explorer shows."""
     whole = impact_of(change, request.user)
     depth, score, layer, q = wanted(request)
     found = [
@@ -150,25 +187,54 @@ def impact(request: PageRequest, number: str) -> HttpResponse:
         for row in whole["affected"]
         if row["distance"] <= depth and row["score"] >= score and (not layer or row["layer"] == layer) and (not q or q.lower() in row["key"].lower())
     ]
+    sure = trusted(found)
+    unsure = [row for row in found if row.get("trust", CONFIRMED) != CONFIRMED]
+    at = page_asked(request)
+    rows, doubts = listed(sure, at), listed(unsure, at)
+    names = component_names(keys_of([*rows, *doubts]))
+    order = layer_order()
+    left, left_unsure = len(sure) - len(rows), len(unsure) - len(doubts)
     keys = {row["key"] for row in found} | set(whole["direct"])
     picture = picture_of(layout_of(change))
     if picture:
         picture["nodes"] = [node | {"off": node["look"] in ("dir", "ind") and node["key"] not in keys} for node in picture["nodes"]]
-    context = {
+    return {
         "change": change,
         "impact": whole,
         "picture": picture,
-        "affected": explained(found, limit=LONG_LIST),
-        "found": len(found),
+        "groups": by_layer(rows, sure, names, order),
+        "shown": len(rows),
+        "found": len(sure),
+        "unsure": explained(doubts, names),
+        "unsure_found": len(unsure),
+        "in_doubt": in_doubt(doubts, names, request.user),
+        "left": left,
+        "left_unsure": left_unsure,
+        "page": at,
+        "whole": at_page(request, 1) if left + left_unsure and not at else None,
+        "previous": at_page(request, at - 1) if at > 1 else None,
+        "next": at_page(request, at + 1) if at and at * LONG_LIST < max(len(sure), len(unsure)) else None,
+        "here": request.get_full_path(),
         "depth": depth,
         "score": f"{score:.2f}",
         "layer": layer,
         "q": q,
-        "layers": [(name, layer_label(name)) for name in layer_order()],
+        "layers": [(name, layer_label(name)) for name in order],
         "collisions": [row | {"number": "" if row["number"] == HIDDEN else row["number"]} for row in whole["collisions"][:50]],
         "may_compute": may_compute(change, actor=request.user).allowed,
     }
-    return render(request, "changes/impact.html", context)
+
+
+def page_asked(request: PageRequest) -> int:
+    """The page of the whole list that is asked for; 0 for its head."""
+    text = request.GET.get("page", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
+
+
+def at_page(request: PageRequest, number: int) -> str:
+    query = request.GET.copy()
+    query["page"] = str(number)
+    return f"?{query.urlencode()}"
 
 
 def wanted(request: PageRequest) -> tuple[int, float, str, str]:

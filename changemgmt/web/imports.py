@@ -32,6 +32,9 @@ FORMATS = [
     ("archi", gettext_lazy("Archi model (.archimate)")),
     ("archimate", gettext_lazy("ArchiMate exchange file (.xml)")),
     ("backstage", gettext_lazy("Backstage catalog (.yaml, or a zip of them)")),
+    ("terraform_state", gettext_lazy("Terraform state (terraform show -json, or .tfstate)")),
+    ("compose", gettext_lazy("Docker Compose file (.yaml)")),
+    ("cyclonedx", gettext_lazy("CycloneDX bill of materials (.json or .xml)")),
     ("csv", gettext_lazy("Tables of nodes and edges (.csv, or a zip of both)")),
     ("json", gettext_lazy("Countersign's own JSON")),
 ]

@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from changemgmt.core.errors import Invalid
+
 from .files import ending_in, text_of
 from .records import File, FoundComponent, FoundRelation, Options, Record, Skipped
-from .yaml import documents
+from .yaml import LARGEST, documents
 
 # Field of `spec`: relation type, kind a bare name means, and whether the entity is the target.
 RELATIONS = {
@@ -37,12 +39,14 @@ def read(files: Sequence[File], options: Options) -> Iterator[Record]:
     seen: set[tuple[str, str, str]] = set()
     count = 0
     for file in ending_in(files, ".yaml", ".yml") or list(files):
-        for line, document in documents(file.name, text_of(file)):
+        for line, document in documents(file.name, text_of(file, LARGEST)):
             if document is None:
                 continue
             count += 1
             options.progress(count)
             yield from entity(document, f"{file.name}, line {line}", seen)
+    if not count:
+        raise Invalid.field("file", "It is empty: there is no catalog entity in it (line 1).")
 
 
 def entity(document: Any, where: str, seen: set[tuple[str, str, str]]) -> Iterator[Record]:

@@ -75,6 +75,8 @@ def _rows(file: File) -> Iterator[tuple[int, list[str]]]:
 def _table(file: File, kind: str, options: Options, keys: Counter[str]) -> Iterator[Record]:
     rows = _rows(file)
     header = [name.strip() for name in next(rows, (0, []))[1]]
+    if twice := [name for name, count in Counter(header).items() if name and count > 1]:
+        raise Invalid.field("file", f"{file.name} has the column {twice[0][:60]!r} twice (line 1).")
     columns = _Columns(file, kind, header, _mapping(options.mapping, kind))
     for line, row in rows:
         where = f"{file.name}, line {line}"

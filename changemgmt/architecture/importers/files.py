@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import lzma
@@ -17,7 +18,6 @@ from .records import File
 
 LARGEST = 1024 * 1024 * 1024
 MOST_FILES = 5000
-NEWLINE = b"\n"
 PACKED = (".gz", ".xz")
 
 
@@ -134,15 +134,23 @@ def of_zip(name: str, open_raw: Callable[[], IO[bytes]]) -> list[File]:
     return [unpacked(member.filename, partial(archive.open, member), member.file_size) for member in members]
 
 
-def text_of(file: File) -> str:
-    """The whole file as UTF-8 text, or Invalid with the line where it stops being that."""
+def text_of(file: File, largest: int) -> str:
+    """The whole file as text, or Invalid where it is larger than that many bytes or stops being text."""
     with file.open() as stream:
-        content = stream.read()
+        content = stream.read(largest + 1)
+    if len(content) > largest:
+        raise Invalid.field("file", f"{file.name} is larger than {largest // 1024**2} MB, which is the most that is read of this format; split it.")
+    return decoded(content, file.name)
+
+
+def decoded(content: bytes, name: str) -> str:
+    """UTF-8, or the UTF-16 some shells write, which its first two bytes tell. Invalid with the line where it stops being that."""
+    encoding = "utf-16" if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
     try:
-        return content.decode("utf-8-sig")
+        return content.decode(encoding)
     except UnicodeDecodeError as error:
-        line = content.count(NEWLINE, 0, error.start) + 1
-        raise Invalid.field("file", f"{file.name} is not UTF-8: line {line}.") from None
+        line = content[: error.start].decode(encoding, "ignore").count("\n") + 1
+        raise Invalid.field("file", f"{name} is not {'UTF-16, as it begins' if encoding == 'utf-16' else 'UTF-8'}: line {line}.") from None
 
 
 def ending_in(files: Iterable[File], *endings: str) -> list[File]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from changemgmt.architecture.rules import WRITABLE
 from changemgmt.core.errors import Invalid
 
-from .files import ending_in, text_of
+from . import jsontext
+from .files import ending_in
 from .records import File, FoundComponent, FoundRelation, Options, Record, Skipped
 
 
@@ -27,19 +27,12 @@ def read(files: Sequence[File], options: Options) -> Iterator[Record]:
 
 
 def _document(file: File) -> dict[str, Any]:
-    try:
-        document = json.loads(text_of(file), parse_constant=_refused)
-    except json.JSONDecodeError as error:
-        raise Invalid.field("file", f"{file.name} is no JSON: {error.msg} (line {error.lineno}, column {error.colno}).") from None
-    except (ValueError, RecursionError) as error:
-        raise Invalid.field("file", f"{file.name} can't be read as JSON: {str(error)[:100]}.") from None
-    if not isinstance(document, dict):
-        raise Invalid.field("file", f"{file.name} is no architecture: an object with components and relations is expected.")
+    document = jsontext.of_file(file)
+    if not isinstance(document, dict) or not {"components", "relations"} & document.keys():
+        raise Invalid.field("file", f"{file.name} is no architecture: an object with components and relations is expected (line 1).")
+    if document.get("bomFormat") == "CycloneDX":
+        raise Invalid.field("file", f"{file.name} is a CycloneDX bill of materials: choose the format cyclonedx.")
     return document
-
-
-def _refused(name: str) -> None:
-    raise ValueError(f"{name} is no number")
 
 
 def _component(row: Any, where: str) -> Record:

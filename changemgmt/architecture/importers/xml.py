@@ -17,6 +17,10 @@ from .records import File
 
 DEEPEST = 200
 PIECE = 1 << 16
+# Bounds of what one file may cost: elements that are held, the characters in them, and bytes of a single tag or comment.
+MOST_ELEMENTS = 1_500_000
+MOST_TEXT = 128 * 1024 * 1024
+LONGEST_TOKEN = 4 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -56,8 +60,11 @@ class _Handler(ContentHandler):
         self.wanted, self.take, self.root = wanted, take, root
         self.path: list[str] = []
         self.open: list[Element] = []
+        self.texts: list[list[str]] = []
+        self.kept = self.length = self.events = 0
 
     def startElement(self, name: str, attrs: Any) -> None:
+        self.events += 1
         name, values = local(name), attributes_of(attrs)
         if not self.path:
             self.root(name, values)
@@ -65,19 +72,31 @@ class _Handler(ContentHandler):
         if len(self.path) > DEEPEST:
             raise SAXParseException(f"nested more than {DEEPEST} deep", None, self._locator)
         if self.open or self.wanted(tuple(self.path)):
+            self._weigh(1, sum(map(len, values.values())))
             element = Element(name, values, self._locator.getLineNumber() or 0)
             if self.open:
                 self.open[-1].children.append(element)
             self.open.append(element)
+            self.texts.append([])
 
     def characters(self, content: str) -> None:
+        self.events += 1
         if self.open:
-            self.open[-1].text += content
+            self._weigh(0, len(content))
+            self.texts[-1].append(content)
+
+    def _weigh(self, elements: int, characters: int) -> None:
+        self.kept += elements
+        self.length += characters
+        if self.kept > MOST_ELEMENTS or self.length > MOST_TEXT:
+            raise SAXParseException(f"more than {MOST_ELEMENTS:,} elements, or {MOST_TEXT // 1024**2} MB of text", None, self._locator)
 
     def endElement(self, name: str) -> None:
+        self.events += 1
         self.path.pop()
         if self.open:
             done = self.open.pop()
+            done.text = "".join(self.texts.pop())
             if not self.open:
                 self.take(done)
 
@@ -93,8 +112,13 @@ def read_elements(
     try:
         parser.feed(b"")
         with file.open() as stream:
+            events, silent = 0, 0
             while piece := stream.read(PIECE):
                 parser.feed(piece)
+                silent = silent + len(piece) if handler.events == events else 0
+                events = handler.events
+                if silent > LONGEST_TOKEN:
+                    raise SAXException(f"a tag or comment of more than {LONGEST_TOKEN // 1024**2} MB")
         parser.close()
     except SAXParseException as error:
         place = f"line {error.getLineNumber()}, column {(error.getColumnNumber() or 0) + 1}"

@@ -13,7 +13,9 @@ from changemgmt.core.errors import Invalid
 
 LARGEST = 10 * 1024 * 1024
 MOST_VALUES = 2_000_000
+TEXT_OF_A_VALUE = 64  # characters
 DEEPEST = 100
+MERGE = "<<"
 
 
 def documents(name: str, text: str) -> Iterator[tuple[int, Any]]:
@@ -43,20 +45,36 @@ def documents(name: str, text: str) -> Iterator[tuple[int, Any]]:
 
 
 def measure(node: yaml.Node, name: str) -> None:
-    """Refuse what unfolds to more than two million values: aliases let a small file do that."""
+    """Refuse what unfolds to more than two million values, long texts counted as several: aliases let a small file do that. And keys said twice."""
     sizes: dict[int, int | None] = {}  # None while the node is being measured
     waiting: list[tuple[yaml.Node, bool]] = [(node, False)]
     while waiting:
         current, ready = waiting.pop()
         inner = _inner(current)
         if ready:
-            sizes[id(current)] = 1 + sum(sizes[id(child)] or 0 for child in inner)
+            sizes[id(current)] = _own_size(current) + sum(sizes[id(child)] or 0 for child in inner)
         elif id(current) not in sizes:
             sizes[id(current)] = None
+            _each_key_once(current, name)
             waiting += [(current, True), *((child, False) for child in inner)]
             continue
         if (sizes[id(current)] or MOST_VALUES + 1) > MOST_VALUES:
             raise Invalid.field("file", f"{name} unfolds to more than {MOST_VALUES:,} values, or holds itself (line {current.start_mark.line + 1}).")
+
+
+def _own_size(node: yaml.Node) -> int:
+    return 1 + len(node.value) // TEXT_OF_A_VALUE if isinstance(node, yaml.ScalarNode) else 1
+
+
+def _each_key_once(node: yaml.Node, name: str) -> None:
+    """YAML takes the last of two; whoever wrote both meant both."""
+    seen: set[str] = set()
+    for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+        if isinstance(key, yaml.ScalarNode) and key.value != MERGE:
+            if key.value in seen:
+                place = f"line {key.start_mark.line + 1}, column {key.start_mark.column + 1}"
+                raise Invalid.field("file", f"{name} has the key {key.value[:60]!r} twice in one object ({place}).")
+            seen.add(key.value)
 
 
 def _inner(node: yaml.Node) -> list[yaml.Node]:

@@ -6,6 +6,7 @@ import sys
 from datetime import timedelta
 from typing import Any
 
+from changemgmt.architecture.impact import trusted
 from changemgmt.assessment.queries import assessment_of
 from changemgmt.core.time import rfc3339
 from changemgmt.lifecycle import assess as assessing
@@ -80,13 +81,22 @@ def impact(call: Call) -> None:
     """What the change reaches, with the path that explains each."""
     found = impact_of(call.change, call.reader)
     found = found | {"affected": found["affected"][: call.limit] if call.limit else found["affected"]}
+    sure = trusted(found["affected"])
     lines = [
-        f"{found['state']}: {len(found['affected'])} components reached, {found['users']} users; "
+        f"{found['state']}: {len(sure)} components reached, {found['users']} users; "
         + ", ".join(f"{layer} {count}" for layer, count in found["by_layer"].items())
     ]
-    lines += [f"  {row['score']:.2f}  {row['effect']:8}  {row['layer']:12}  {row['key']}  {path(row['path'])}" for row in found["affected"]]
+    lines += [reached_line(row) for row in sure]
+    if found["untrusted"]:
+        lines.append(f"  Not sure, over relations that nobody confirmed lately: {found['untrusted']} more.")
+        lines += [reached_line(row) for row in found["affected"][len(sure) :]]
     lines += [f"  meets {row['number']} ({row['kind']}): {', '.join(row['keys'][:5])}".removesuffix(": ") for row in found["collisions"]]
     call.answer(found, lines)
+
+
+def reached_line(row: dict[str, Any]) -> str:
+    """One component that is reached, and why."""
+    return f"  {row['score']:.2f}  {row['effect']:8}  {row['layer']:12}  {row['key']}  {path(row['path'])}"
 
 
 def path(steps: list[dict[str, Any]]) -> str:
@@ -126,7 +136,7 @@ def blockers(call: Call) -> None:
     for one in found:
         who = f" Can be cleared by {', '.join(one['who_can_clear'])}." if one["who_can_clear"] else ""
         when = f" Clears by itself at {rfc3339(one['clears_at'])}." if one["clears_at"] else ""
-        lines.append(f"{one['what']}{who}{when}")
+        lines += [f"{one['what']}{who}{when}", *(f"  {line}" for line in (one["rule"], *one["facts"]) if line)]
     call.answer(found, lines or "Nothing.")
 
 

@@ -1,4 +1,4 @@
-"""`manage.py architecture import|export|impact`: the architecture on the command line."""
+"""`manage.py architecture import|export|diff|impact|confirm|refute`: the architecture on the command line."""
 
 import json
 import sys
@@ -11,21 +11,25 @@ from tqdm import tqdm
 
 from changemgmt.accounts.models import User
 from changemgmt.accounts.queries import people_with_role
-from changemgmt.architecture.exports import EXPORTS
-from changemgmt.architecture.impact import impact_of_components
+from changemgmt.architecture.exports import EXPORTS, LIVE
+from changemgmt.architecture.impact import impact_of_components, trusted
 from changemgmt.architecture.importers.files import of_path
 from changemgmt.architecture.imports import READERS
 from changemgmt.architecture.models import ImportRun
+from changemgmt.architecture.past import images_between, revision_of, source_at
+from changemgmt.architecture.queries import current_revision
 from changemgmt.audit.context import acting
 from changemgmt.core.errors import DomainError
 from changemgmt.core.time import utc_now
 from changemgmt.lifecycle.import_architecture import import_architecture, read_mapping
+from changemgmt.lifecycle.judge_relation import confirm_relation, refute_relation
+from changemgmt.preview.diff import diff_of_images, markdown
 
 SHOWN = 20
 
 
 class Command(BaseCommand):
-    help = "Imports and exports the architecture, and says what a change of components would reach."
+    help = "Imports and exports the architecture, compares it with how it was, and says what a change of components would reach."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
@@ -42,12 +46,23 @@ class Command(BaseCommand):
         exporting = verbs.add_parser("export", help="write the whole architecture")
         exporting.add_argument("--as", dest="form", choices=EXPORTS, default="json")
         exporting.add_argument("--output", type=Path, help="file to write (default: standard output)")
+        exporting.add_argument("--at", metavar="WHEN", help="as it was at a revision, on a day, or at a moment")
+        difference = verbs.add_parser("diff", help="what moved from one revision, day or moment to another")
+        difference.add_argument("first", metavar="FROM")
+        difference.add_argument("last", metavar="TO", nargs="?", help="(now)")
+        difference.add_argument("--json", action="store_true")
         impact = verbs.add_parser("impact", help="what a change of these components would reach")
         impact.add_argument("keys", nargs="+")
         impact.add_argument("--operation", choices=["create", "update", "delete"], default="update")
         impact.add_argument("--max-depth", type=int, default=6)
         impact.add_argument("--min-score", type=float, default=0.05)
         impact.add_argument("--json", action="store_true")
+        for name, what in (("confirm", "say that a relation is so"), ("refute", "say that a relation is not so")):
+            judging = verbs.add_parser(name, help=what)
+            judging.add_argument("key", help="key of the relation")
+            judging.add_argument("--user", help="who says it (default: the first administrator)")
+            if name == "refute":
+                judging.add_argument("--reason", required=True, help="why it is not so")
 
     def handle(self, *, verb: str, **options: Any) -> None:
         try:
@@ -73,22 +88,39 @@ class Command(BaseCommand):
             )
         self.stdout.write(json.dumps(as_json(run), indent=2) if options["json"] else as_text(run))
 
-    def do_export(self, *, form: str, output: Path | None, **options: Any) -> None:
-        content = EXPORTS[form].write()
+    def do_export(self, *, form: str, output: Path | None, at: str | None, **options: Any) -> None:
+        content = EXPORTS[form].write(source_at(revision_of(at, "at")) if at else LIVE)
         if output:
             output.write_bytes(content)
         else:
             sys.stdout.buffer.write(content)
             sys.stdout.buffer.flush()
 
+    def do_diff(self, *, first: str, last: str | None, **options: Any) -> None:
+        one, two = revision_of(first, "from"), revision_of(last, "to") if last else current_revision()
+        found = diff_of_images(images_between(one, two))
+        title = f"The architecture from revision {one} to {two}"
+        self.stdout.write(json.dumps(found, indent=2, ensure_ascii=False) if options["json"] else markdown(title, found))
+
     def do_impact(self, *, keys: list[str], operation: str, max_depth: int, min_score: float, **options: Any) -> None:
-        impact = impact_of_components(keys, operation=operation, max_depth=max_depth, min_score=min_score)
+        impact = impact_of_components(keys, operation=operation, max_depth=max_depth, min_score=min_score, now=utc_now())
         if options["json"]:
             self.stdout.write(json.dumps(impact, indent=2))
             return
-        self.stdout.write(f"{len(impact['affected'])} components are reached, {impact['users']} users.")
-        for row in impact["affected"]:
+        sure = trusted(impact["affected"])
+        self.stdout.write(f"{len(sure)} components are reached, {impact['users']} users.")
+        for number, row in enumerate(impact["affected"]):
+            if number == len(sure):
+                self.stdout.write(f"Not sure, over relations that nobody confirmed lately: {impact['untrusted']} more.")
             self.stdout.write(f"{row['score']:.2f}  {row['distance']}  {row['effect']:8}  {row['layer']:12}  {row['key']}  {in_words(row['path'])}")
+
+    def do_confirm(self, *, key: str, user: str | None, **options: Any) -> None:
+        row = confirm_relation(key, actor=importer(user), now=utc_now())
+        self.stdout.write(f"{row.key}: confirmed, revision {row.revision}.")
+
+    def do_refute(self, *, key: str, user: str | None, reason: str, **options: Any) -> None:
+        row = refute_relation(key, actor=importer(user), now=utc_now(), reason=reason)
+        self.stdout.write(f"{row.key}: refuted, revision {row.revision}.")
 
 
 def importer(username: str | None) -> User:

@@ -228,7 +228,38 @@ def test_real_terraform_plans_are_read(api, cast, blank, name, creates, updates)
     operations = [proposal.item["operation"] for proposal in found.items]
     assert (operations.count("create"), operations.count("update")) == (creates, updates)
     body = upload(api(cast.rita), blank, plan, "terraform_plan", namespace="tf", create_missing="true").json()
-    assert [item["operation"] for item in body["items"]] == ["create"] * (creates + updates) and body["skipped"] == []
+    assert [item["operation"] for item in body["items"]] == ["create"] * (creates + updates)
+    drift = ["resource_drift.0, tfcoremock_simple_resource.base"] if name == "drift-opentofu" else []
+    assert [one["where"] for one in body["skipped"]] == drift
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_plan_meets_the_components_that_its_state_brought(api, cast, blank, encoding):
+    """Without create_missing: each item finds its component, a moved one under its former address, and nothing sensitive is stored."""
+    document = json.loads(lzma.decompress((PLANS / "drift-opentofu.json.xz").read_bytes()))
+    secret = {"actions": ["update"], "before": {"password": "old1"}, "after": {"password": "new1"}, "before_sensitive": {"password": True}}
+    rows = [
+        {"address": "vm.b", "previous_address": "vm.a", "change": {"actions": ["no-op"], "before": {}, "after": {}}},
+        {"address": "db.main", "change": secret | {"after_sensitive": {"password": True}}},
+    ]
+    document["resource_changes"] += rows
+    document["prior_state"]["values"]["root_module"]["resources"] += [
+        {"address": "vm.a", "values": {}},
+        {"address": "db.main", "values": {"password": "old1"}, "sensitive_values": {"password": True}},
+    ]
+    state = SimpleUploadedFile("s.json", json.dumps(document["prior_state"]).encode(encoding))
+    fields = {"format": "terraform_state", "mode": "apply", "source": "tf", "namespace": "tf"}
+    assert api(cast.max).post("/api/v1/architecture/imports/", {"file": state, **fields}, format="multipart").json()["components"]["adds"] == 4
+    body = upload(api(cast.rita), blank, json.dumps(document).encode(encoding), "terraform_plan", namespace="tf").json()
+    assert [(item["operation"], item["key"]) for item in body["items"]] == [
+        ("update", "tf/tfcoremock_simple_resource.base"),
+        ("update", "tf/tfcoremock_simple_resource.dependent"),
+        ("update", "tf/vm.a"),
+        ("update", "tf/db.main"),
+    ]
+    assert body["items"][2]["data"] == {"name": "vm.b"} and body["items"][3]["data"] == {"attributes": {"password": "(sensitive)"}}
+    assert [row["where"] for row in body["skipped"]] == ["resource_drift.0, tfcoremock_simple_resource.base"]
+    assert not {"old1", "new1"} & set(json.dumps([body, list(Component.objects.values_list("attributes"))]).replace('"', " ").split())
 
 
 UNREADABLE = [

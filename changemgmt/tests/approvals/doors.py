@@ -349,7 +349,7 @@ DECIDES_NOTHING: dict[str, str] = {
         api/v1/changes/<str:number>/diff/ api/v1/changes/<str:number>/preview/stacked/ api/v1/changes/<str:number>/versions/ api/v1/changes/<str:number>/versions/diff/
         api/v1/changes/<str:number>/versions/<int:version>/ api/v1/changes/<str:number>/windows/ api/v1/changes/<str:number>/conflicts/
         api/v1/changes/<str:number>/attachments/<int:pk>/download/ approvals/ approvals/<int:seat>/ approvals/coverage/ audit/overrides/
-        changes/<str:number>/ changes/<str:number>/attachments/<uuid:uuid>/ changes/<str:number>/preview/state/
+        changes/<str:number>/ changes/<str:number>/attachments/<uuid:uuid>/ changes/<str:number>/preview/state/ changes/<str:number>/impact/export/
         changes/<str:number>/preview/stacked/
     """,
     "It says who may vote, not what; tests of its own show who may say so.": """

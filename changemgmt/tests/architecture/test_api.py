@@ -12,6 +12,7 @@ from changemgmt.architecture.rules import Operation
 from changemgmt.audit.models import Event
 
 from .conftest import DATA
+from .test_states_and_bills import EXAMPLES
 
 pytestmark = pytest.mark.django_db
 V1 = "/api/v1/"
@@ -146,6 +147,23 @@ def test_an_import_is_previewed_applied_and_idempotent(shop, api, cast):
     assert client.get(f"{V1}architecture/imports/{answer['id']}/").json() == answer
     assert Event.objects.filter(action="import.applied").count() == 2
     assert Component.objects.filter(key="shop").exists()
+
+
+@pytest.mark.parametrize("form", EXAMPLES)
+def test_states_compose_files_and_bills_come_in_by_every_door(shop, api, cast, tmp_path, capsys, form):
+    name, content = EXAMPLES[form]
+    seen = upload(api(cast.max), name, content.encode(), format=form, mode="preview", source="s", namespace="n").json()
+    adds = seen["components"]["adds"]
+    assert seen["state"] == "done" and adds > 1 and seen["relations"]["adds"] and Component.objects.count() == 2
+    done = upload(api(cast.max), name, content.encode(), format=form, mode="apply", source="s", namespace="n").json()
+    assert (done["components"], Component.objects.count()) == (seen["components"], 2 + adds)
+    path = tmp_path / name
+    path.write_text(content)
+    call_command("architecture", "import", str(path), "--format", form, "--source", "s", "--namespace", "n", "--user", "max", "--json")
+    again = json.loads(capsys.readouterr().out)
+    assert (again["components"]["unchanged"], again["components"]["adds"], again["revision"]) == (adds, 0, done["revision"])
+    bad = upload(api(cast.max), name, (content + "\n]}").encode(), format=form, mode="apply", source="s")
+    assert bad.status_code == 400 and "line" in bad.json()["detail"] and Component.objects.count() == 2 + adds
 
 
 def test_tables_come_as_nodes_and_edges_or_as_one_zip(shop, api, cast):

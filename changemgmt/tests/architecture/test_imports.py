@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 import yaml
 
-from changemgmt.architecture.exports import EXPORTS, as_json
+from changemgmt.architecture.exports import EXPORTS, LIVE, as_json
 from changemgmt.architecture.models import Claim, Component, ComponentType, Relation, RelationType
 from changemgmt.architecture.queries import current_revision
 from changemgmt.core.errors import Invalid
@@ -249,9 +249,9 @@ def test_exchange_and_csv_exports_are_read_back_without_loss(bring, write_file):
     parts = {row.key: (row.name, row.type.name, row.attributes) for row in Component.objects.select_related("type")}
     links = {row.key: (row.type.name, row.attributes) for row in Relation.objects.select_related("type")}
     for form, name in (("archimate", "a.xml"), ("csv", "a.zip")):
-        plan = bring(write_file(name, EXPORTS[form].write()), form, apply=False, source="back")
+        plan = bring(write_file(name, EXPORTS[form].write(LIVE)), form, apply=False, source="back")
         assert plan.counts("component") == {"adds": 0, "updates": 0, "removes": 0, "unchanged": len(parts)}, [
             step for step in plan.steps if step.before
         ][:2]
         assert plan.counts("relation")["unchanged"] == len(links)
-    ElementTree.fromstring(EXPORTS["graphml"].write())
+    ElementTree.fromstring(EXPORTS["graphml"].write(LIVE))

@@ -10,6 +10,7 @@ from changemgmt.changes.models import Change, Item
 
 from ..web.conftest import clean_html  # noqa: F401
 from .conftest import DATA, NOW
+from .test_states_and_bills import EXAMPLES
 
 pytestmark = pytest.mark.django_db
 MODEL = DATA / "archisurance" / "archisurance.archimate"
@@ -108,6 +109,23 @@ def test_a_bad_file_comes_back_with_its_place(seeded, browse, cast):
     assert answer.status_code == 400
     assert "line 2" in answer.content.decode()
     assert Component.objects.count() == 0
+
+
+def test_every_format_can_be_chosen_on_the_page():
+    from changemgmt.architecture.imports import READERS
+    from changemgmt.web.imports import FORMATS
+
+    assert {name for name, _ in FORMATS} == READERS.keys()
+
+
+@pytest.mark.parametrize("form", EXAMPLES)
+def test_states_compose_files_and_bills_are_seen_first_and_then_applied(seeded, browse, cast, form):
+    name, content = EXAMPLES[form]
+    client = browse(cast.max)
+    answer = upload(client, file=SimpleUploadedFile(name, content.encode()), format=form)
+    assert answer.status_code == 302 and not Component.objects.exists()
+    assert client.post(f"{answer['Location']}apply/").status_code == 302
+    assert Component.objects.count() == ImportRun.objects.latest("pk").components["adds"] > 1
 
 
 def test_others_do_not_import(seeded, browse, cast):

@@ -1,12 +1,17 @@
 """What a change reaches: the array search against a plain walk over every path, and the cases the specification names."""
 
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from changemgmt.architecture.effects import effects
 from changemgmt.architecture.graph import Rule, build
 from changemgmt.architecture.overlay import Bounds, Link, Node, Overlay, View
-from changemgmt.architecture.propagation import EdgeSeed, propagate, ranked, search
+from changemgmt.architecture.propagation import EdgeSeed, propagate, ranked, search, searches
+from changemgmt.architecture.trust import NEVER, seconds
 
 RULES = {
     "serving": Rule("forward", 0.9),
@@ -19,10 +24,19 @@ RULES = {
     "upward": Rule("forward", 0.7, frozenset({"business", "application"})),
 }
 LAYERS = ("business", "application", "technology")
+SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def graph_of(layers, links, needs=None):
-    """`layers`: key -> layer; `links`: (key, source, type, target), where an end may be `relation:<key>`."""
+MOMENTS = {
+    "confirmed": (SINCE, None),
+    "stale": (SINCE - timedelta(seconds=1), None),
+    "unconfirmed": (None, None),
+    "refuted": (SINCE, SINCE),
+}
+
+
+def graph_of(layers, links, needs=None, trust=None):
+    """`layers`: key -> layer; `links`: (key, source, type, target), where an end may be `relation:<key>`; `trust`: link -> its trust."""
     ids = {key: place for place, key in enumerate(layers)}
     numbers = {link[0]: place + 1000 for place, link in enumerate(links)}
 
@@ -32,19 +46,25 @@ def graph_of(layers, links, needs=None):
     return build(
         1,
         [(ids[key], key, layer, "Thing", 3, 10, (needs or {}).get(key, {})) for key, layer in layers.items()],
-        [(numbers[key], key, kind, *end(source), *end(target)) for key, source, kind, target in links],
+        [(numbers[key], key, kind, *end(source), *end(target), *(MOMENTS[trust[key]] if trust else ())) for key, source, kind, target in links],
     )
 
 
-def plain(layers, links, seeds, bounds, rules=RULES):
-    """Every path, walked one by one: key -> (score, distance, keys of the path)."""
+def plain(layers, links, seeds, bounds, rules=RULES, follow=None):
+    """Every path, walked one by one: key -> (score, distance, keys of the path). `follow`: the links that conduct; None for all."""
+    found = walked(layers, links, seeds, bounds, rules, {link[0] for link in links} if follow is None else follow)
+    return {key: (score, distance, path) for key, (score, distance, path, _) in found.items()}
+
+
+def walked(layers, links, seeds, bounds, rules, follow):
+    """The same, with the links of the path."""
     ended_on = {end.removeprefix("relation:") for link in links for end in (link[1], link[3]) if end.startswith("relation:")}
     steps = []
     for key, source, kind, target in links:
         own = f"relation:{key}"
         pairs = [(source, target)] + ([(source, own), (own, target)] if key in ended_on else [])
-        for one, two in pairs:
-            steps += [(one, two, kind, True), (two, one, kind, False)]
+        for one, two in pairs if key in follow else ():
+            steps += [(one, two, kind, True, key), (two, one, kind, False, key)]
 
     def weight(one, two, kind, forward):
         rule = rules[kind]
@@ -58,20 +78,29 @@ def plain(layers, links, seeds, bounds, rules=RULES):
 
     best = {}
 
-    def walk(node, score, path):
-        rank = (-round(score, 9), len(path), path)
+    def walk(node, score, path, used):
+        rank = (-round(score, 9), len(path), path, used)
         if len(path) > 1 and node not in seeds and node in layers and (node not in best or rank < best[node]):
             best[node] = rank
         if len(path) - 1 == bounds.max_depth:
             return
-        for one, two, kind, forward in steps:
+        for one, two, kind, forward, link in steps:
             further = score * weight(one, two, kind, forward) if one == node and two not in path else 0
             if further >= bounds.min_score and further > 0:
-                walk(two, further, (*path, two))
+                walk(two, further, (*path, two), (*used, link))
 
     for seed, severity in seeds.items():
-        walk(seed, severity, (seed,))
-    return {key: (-score, length - 1, path) for key, (score, length, path) in best.items()}
+        walk(seed, severity, (seed,), ())
+    return {key: (-score, length - 1, path, used) for key, (score, length, path, used) in best.items()}
+
+
+def plain_with_trust(layers, links, seeds, bounds, trust):
+    """Over confirmed links where that is possible, else over all that are not refuted: key -> (score, distance, path, worst trust on it)."""
+    sure = walked(layers, links, seeds, bounds, RULES, {key for key, said in trust.items() if said == "confirmed"})
+    every = walked(layers, links, seeds, bounds, RULES, {key for key, said in trust.items() if said != "refuted"})
+    return {
+        key: (*one[:3], max((trust[link] for link in one[3]), key=("confirmed", "stale", "unconfirmed").index)) for key, one in (every | sure).items()
+    }
 
 
 KEYS = "abcdef"
@@ -95,6 +124,13 @@ def worlds(draw):
     return layers, links, seeds, bounds
 
 
+@st.composite
+def doubted_worlds(draw):
+    layers, links, seeds, bounds = draw(worlds())
+    trust = {link[0]: draw(st.sampled_from(sorted(MOMENTS))) for link in links}
+    return layers, links, seeds, replace(bounds, confirmed_since=seconds(SINCE)), trust
+
+
 def as_plain(reach):
     return {one.key: (round(one.score, 9), one.distance, tuple(step["key"] for step in one.path)) for one in reach}
 
@@ -105,6 +141,91 @@ def test_the_array_search_equals_a_walk_over_every_path(world):
     layers, links, seeds, bounds = world
     found = propagate(graph_of(layers, links), seeds, rules=RULES, bounds=bounds)
     assert as_plain(found) == plain(layers, links, seeds, bounds)
+
+
+@settings(max_examples=250, deadline=None)
+@given(world=doubted_worlds())
+def test_a_trusted_path_wins_and_the_rest_carries_the_worst_trust_on_its_path(world):
+    layers, links, seeds, bounds, trust = world
+    found = propagate(graph_of(layers, links, trust=trust), seeds, rules=RULES, bounds=bounds)
+    assert {key: (*one, reached.trust) for (key, one), reached in zip(as_plain(found).items(), found, strict=True)} == plain_with_trust(
+        layers, links, seeds, bounds, trust
+    )
+    assert [one.trust == "confirmed" for one in found] == [True] * found.sure + [False] * (len(found) - found.sure)
+    assert found.by_layer() == Counter(one.layer for one in found[: found.sure])
+
+
+@settings(max_examples=80, deadline=None)
+@given(world=doubted_worlds(), data=st.data())
+def test_confirming_only_adds_to_what_is_sure_and_refuting_only_takes_away(world, data):
+    layers, links, seeds, bounds, trust = world
+    if not links:
+        return
+    chosen = data.draw(st.sampled_from(sorted(trust)))
+
+    def reached(said):
+        found = propagate(graph_of(layers, links, trust=trust | {chosen: said}), seeds, rules=RULES, bounds=bounds)
+        return {one.key for one in found[: found.sure]}, {one.key for one in found}
+
+    (sure, every), (more_sure, more) = reached(trust[chosen]), reached("confirmed")
+    assert sure <= more_sure and every <= more
+    less_sure, less = reached("refuted")
+    assert less_sure <= sure and less <= every
+    for said in ("stale", "unconfirmed"):
+        assert reached(said) == (less_sure, more)
+
+
+@settings(max_examples=80, deadline=None)
+@given(world=doubted_worlds())
+def test_a_refuted_relation_is_as_if_it_were_not_there(world):
+    layers, links, seeds, bounds, trust = world
+    ends = {end.removeprefix("relation:") for link in links for end in (link[1], link[3]) if end.startswith("relation:")}
+    left = [link for link in links if trust[link[0]] != "refuted" or link[0] in ends]
+    with_it, without = (propagate(graph_of(layers, some, trust=trust), seeds, rules=RULES, bounds=bounds) for some in (links, left))
+    assert list(with_it) == [replace(one, path=mine.path) for one, mine in zip(without, with_it, strict=True)]
+    assert effects(graph_of(layers, links, trust=trust), RULES, Overlay(frozenset(seeds))) == effects(
+        graph_of(layers, left, trust=trust), RULES, Overlay(frozenset(seeds))
+    )
+
+
+def test_a_doubtful_step_says_so_and_names_its_relation():
+    links = [("1", "a", "serving", "b"), ("2", "b", "serving", "c"), ("3", "a", "flow", "c")]
+    graph = graph_of(dict.fromkeys("abc", "business"), links, trust={"1": "stale", "2": "confirmed", "3": "unconfirmed"})
+    found = {one.key: one for one in propagate(graph, {"a": 1.0}, rules=RULES, bounds=Bounds(confirmed_since=seconds(SINCE)))}
+    assert (found["b"].trust, found["c"].trust, round(found["c"].score, 2)) == ("stale", "stale", 0.81)
+    assert found["c"].path[1] == {"relation": "serving", "direction": "forward", "key": "b", "trust": "stale", "id": 1000}
+    assert "trust" not in found["c"].path[2]
+    assert {one.trust for one in propagate(graph, {"a": 1.0}, rules=RULES)} == {"confirmed"}, "without a moment nobody asks"
+
+
+def test_a_weak_trusted_path_wins_over_a_strong_doubtful_one():
+    graph = graph_of(
+        dict.fromkeys("ab", "business"), [("1", "a", "flow", "b"), ("2", "a", "serving", "b")], trust={"1": "confirmed", "2": "unconfirmed"}
+    )
+    (found,) = propagate(graph, {"a": 1.0}, rules=RULES, bounds=Bounds(confirmed_since=seconds(SINCE)))
+    assert (found.score, found.trust) == (0.5, "confirmed")
+
+
+def test_what_a_doubtful_relation_conducted_to_is_not_sure_when_the_relation_itself_is_changed():
+    graph = graph_of(dict.fromkeys("ab", "business"), [("1", "a", "serving", "b")], trust={"1": "stale"})
+    bounds = Bounds(confirmed_since=seconds(SINCE))
+    view = View(graph, RULES, bounds=bounds)
+    (one,) = ranked(searches(view, {}, [EdgeSeed("a", "serving", "b", 1.0, 1000)], bounds=bounds), frozenset(), {})
+    assert (one.key, one.trust, one.path[1]["id"]) == ("b", "stale", 1000)
+    (new,) = ranked(searches(view, {}, [EdgeSeed("a", "serving", "b", 1.0)], bounds=bounds), frozenset(), {})
+    assert new.trust == "confirmed", "what the change makes, it says"
+
+
+def test_a_relation_that_a_new_one_ends_on_keeps_its_trust():
+    bounds = Bounds(confirmed_since=seconds(SINCE))
+    graph = graph_of(dict.fromkeys("abx", "business"), [("r", "a", "association", "b")], trust={"r": "stale"})
+    for link, trusts in ((Link("r", "a", "serving", "b", only_node=True, confirmed=NEVER), ["unconfirmed"]),
+                         (Link("r", "a", "serving", "b", only_node=True, refuted=True), []),
+                         (Link("r", "a", "serving", "b", only_node=True), ["confirmed"])):  # fmt: skip
+        view = View(graph, RULES, Overlay(links=(link, Link("q", "x", "serving", "relation:r"))), bounds)
+        found = ranked(searches(view, {"x": 1.0}, bounds=bounds), frozenset("x"), {})
+        assert [(one.key, one.trust) for one in found] == [("b", trust) for trust in trusts]
+        assert [step["relation_key"] for one in found for step in one.path if "trust" in step] == ["r" for trust in trusts if trust != "confirmed"]
 
 
 @settings(max_examples=120, deadline=None)
