@@ -6,11 +6,14 @@ from typing import Any, cast
 
 from django.contrib.admin import ModelAdmin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.widgets import AdminSplitDateTime
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Model, QuerySet
+from django.db.models import DateTimeField, Model, QuerySet
+from django.forms import SplitDateTimeField
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext_lazy
 from simple_history.admin import SimpleHistoryAdmin
 
 from changemgmt.audit.actions import record
@@ -35,6 +38,18 @@ def plain_row(obj: Model, leave_out: frozenset[str] = frozenset()) -> dict[str, 
     return {name: value if isinstance(value, (str, int, float, bool, type(None), dict, list)) else str(value) for name, value in row.items()}
 
 
+class Moment(AdminSplitDateTime):
+    """A day and a time, each with its name for those who don't see them."""
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__(attrs)
+        for widget, words in zip(self.widgets, (gettext_lazy("Date"), gettext_lazy("Time")), strict=True):
+            widget.attrs["aria-label"] = words
+
+
+MOMENTS: dict[Any, Any] = {DateTimeField: {"form_class": SplitDateTimeField, "widget": Moment}}
+
+
 class Saving(HttpRequest):
     """A POST of an admin form, with the object as it was. It only names types: none is ever made."""
 
@@ -56,6 +71,7 @@ class AuditedAdmin(ModelAdmin):
 
     list_per_page = 50
     save_on_top = False
+    formfield_overrides = MOMENTS
 
     def snapshot(self, obj: Any) -> dict[str, Any]:
         """The object with its many-to-many rows and inlines as plain values; what the differences are taken of."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.admin.widgets import AdminSplitDateTime
 from django.contrib.auth.models import Group
-from django.db.models import DateTimeField, QuerySet
-from django.forms import SplitDateTimeField
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -19,29 +18,23 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from simple_history.admin import SimpleHistoryAdmin
 
-from changemgmt.accounts.admin_base import ReadOnlyAdmin, actor_of
-from changemgmt.accounts.models import Team
+from changemgmt.accounts.admin_base import MOMENTS, ReadOnlyAdmin, actor_of
+from changemgmt.accounts.models import Team, User
 from changemgmt.core.errors import DomainError
 from changemgmt.core.time import rfc3339, utc_now
 from changemgmt.lifecycle import configure_chain
 
-from .chains import chain_shape, moved
+from .chains import chain_shape
+from .eligibility import ABLE
 from .findings_form import show
-from .forms import ChainForm, LevelForm, LevelFormSet
+from .forms import KINDS, ChainForm, LevelForm, LevelFormSet
 from .models import ActionItem, Chain, Level, Round
+from .moved_form import moved_parts, placed
+from .proof.directory import Directory
 from .proof.rules import worst
 from .prover import prove_stored
 from .replay_admin import replay_view
 from .try_form import TryForm
-
-
-class Moment(AdminSplitDateTime):
-    """A day and a time, each with its name for those who don't see them."""
-
-    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
-        super().__init__(attrs)
-        for widget, words in zip(self.widgets, (gettext_lazy("Date"), gettext_lazy("Time")), strict=True):
-            widget.attrs["aria-label"] = words
 
 
 class LevelInline(admin.StackedInline):
@@ -67,7 +60,7 @@ class ChainAdmin(SimpleHistoryAdmin):
     """What is saved here is a draft: it comes into force when another administrator activates it."""
 
     form = ChainForm
-    formfield_overrides = {DateTimeField: {"form_class": SplitDateTimeField, "widget": Moment}}
+    formfield_overrides = MOMENTS
     inlines = (LevelInline,)
     list_display = ("name", "order", "additive", "in_use", "version", "waits", "edited_by")
     ordering = ("order", "name")
@@ -115,7 +108,8 @@ class ChainAdmin(SimpleHistoryAdmin):
         self, request: HttpRequest, context: dict[str, Any], add: bool = False, change: bool = False, form_url: str = "", obj: Chain | None = None
     ) -> HttpResponse:
         """The form, with what the prover finds in the stored draft at its fields."""
-        context["whom"] = whom()
+        context |= {"whom": whom(), "offers": json.dumps(offers())}
+        say_beside(context["inline_admin_formsets"][0].formset)
         if obj is not None and not context["errors"]:
             found = prove_stored(obj, now=utc_now())
             context["findings"] = show(found, context["adminform"].form, context["inline_admin_formsets"][0].formset.initial_forms)
@@ -181,16 +175,44 @@ class ChainAdmin(SimpleHistoryAdmin):
 
     def ask_activation(self, request: HttpRequest, queryset: QuerySet[Chain]) -> HttpResponse:
         """What would change, before it does; the answer is bound to what was shown."""
-        chains = [(chain, chain_shape(chain)["digest"], moved(chain)) for chain in queryset]
+        chains = [about_to_move(chain) for chain in queryset]
         context = {"title": _("Put chains into force"), "opts": self.opts, "chains": chains, "checkbox": ACTION_CHECKBOX_NAME}
         return TemplateResponse(request, "admin/changemgmt/chain/activate.html", {**self.admin_site.each_context(request), **context})
 
 
-def whom() -> list[str]:
-    """What can be written into the column “who” of a seat."""
-    groups = list(Group.objects.order_by("name").values_list("name", flat=True))
-    teams = [f"on_call:{slug}" for slug in Team.objects.order_by("slug").values_list("slug", flat=True)]
-    return [*groups, "requester_manager", "manager:2", "unit_head", "component_owners:4", "service_owner", *teams]
+def about_to_move(chain: Chain) -> dict[str, Any]:
+    """What the page that asks before an activation shows of one chain."""
+    found = prove_stored(chain, now=utc_now())
+    return {
+        "chain": chain,
+        "digest": chain_shape(chain)["digest"],
+        "parts": moved_parts(chain),
+        "saved_at": configure_chain.last_saved(chain),
+        "findings": placed(found, chain),
+        "refused": (chain.active or not chain.version) and bool(worst(found)),
+    }
+
+
+def whom() -> list[tuple[str, str, str]]:
+    """What can be written into the column “who” of a seat: the kind it is of, the text, and words beside it."""
+    kinds = {kind: str(label) for kind, label in KINDS}
+    groups = [("group", name, kinds["group"]) for name in Group.objects.order_by("name").values_list("name", flat=True)]
+    found = ("requester_manager", "manager:2", "unit_head", "component_owners:4", "service_owner")
+    teams = [("dynamic", f"on_call:{team.slug}", team.name) for team in Team.objects.order_by("slug")]
+    people = [("user", user.username, user.display_name) for user in User.objects.filter(ABLE).order_by("username")]
+    return [*groups, *(("dynamic", text, kinds["dynamic"]) for text in found), *teams, *people]
+
+
+def offers() -> dict[str, list[str]]:
+    """The values there are of the fields of conditions that take them from a table."""
+    return {name: sorted(values) for name, values in Directory((), ()).values.items()}
+
+
+def say_beside(formset: LevelFormSet) -> None:
+    """Tell each level the names of those that run side by side with it."""
+    numbers = [(form, str(form["number"].value() or ""), form["name"].value() or "") for form in formset.forms]
+    for form, number, _name in numbers:
+        form.beside = [name for other, same, name in numbers if other is not form and number and same == number and name]  # type: ignore[attr-defined]
 
 
 def chain_of(form: Any, levels: LevelFormSet) -> dict[str, Any]:

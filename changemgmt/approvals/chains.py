@@ -10,7 +10,6 @@ from django.contrib.auth.models import Group
 
 from changemgmt.accounts.models import User
 from changemgmt.core.canonical import digest
-from changemgmt.core.diff import Difference, differences
 from changemgmt.core.errors import Invalid
 from changemgmt.core.time import parse_instant, rfc3339
 
@@ -45,20 +44,6 @@ def chain_shape(chain: Chain) -> dict[str, Any]:
     pending = draft != in_force
     active = bool(in_force.get("active"))
     return {"id": chain.pk, "version": chain.version, **draft, "active": active, "pending": pending, "digest": digest(draft)}
-
-
-def moved(chain: Chain) -> list[Difference]:
-    """What activating the chain would change, field by field; levels and seats are told apart by their names."""
-    return differences(by_names(chain.in_force or {}), by_names(draft_of(chain)))
-
-
-def by_names(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration with its lists of levels and seats as objects, so that only what differs is said."""
-
-    def seats(level: Mapping[str, Any]) -> dict[str, Any]:
-        return {f"{place}. {seat['label']}": seat for place, seat in enumerate(level["seats"], 1)}
-
-    return {**data, "levels": {level["name"]: {**level, "seats": seats(level)} for level in data.get("levels", ())}}
 
 
 def level_shape(level: Level) -> dict[str, Any]:

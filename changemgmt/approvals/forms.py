@@ -56,8 +56,8 @@ class SeatsWidget(forms.Widget):
 
     @property
     def media(self) -> forms.Media:
-        script = forms.widgets.Script("js/order.js", defer="")
-        return forms.Media(js=[script], css={"all": ["css/chain.css"]})  # type: ignore[list-item]  # the stubs know paths only
+        scripts = [forms.widgets.Script(path, defer="") for path in ("js/order.js", "js/seats.js")]
+        return forms.Media(js=scripts, css={"all": ["css/chain.css"]})  # type: ignore[arg-type]  # the stubs know paths only
 
     def value_from_datadict(self, data: Mapping[str, Any], files: Any, name: str) -> list[dict[str, Any]] | None:
         count = data.get(f"{name}-rows")
@@ -74,12 +74,17 @@ class SeatsWidget(forms.Widget):
         context = super().get_context(name, None, attrs)
         rows = [row if "kind" in row else row_of_seat(row) for row in value or []] + [EMPTY_ROW] * EXTRA_ROWS
         context["widget"] |= {
-            "rows": [(index, row, self.notes.get(index, [])) for index, row in enumerate(rows)],
+            "rows": [(index, row, self.notes.get(index, []), self.is_wrong(index)) for index, row in enumerate(rows)],
             "count": len(rows),
+            "most": MAX_ROWS,
             "kinds": KINDS,
             "powers": Power.choices,
         }
         return context
+
+    def is_wrong(self, index: int) -> bool:
+        """Whether a row has an error, not only a warning."""
+        return any(note["severity"] == "error" for note in self.notes.get(index, ()))
 
     def render(self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None) -> SafeString:
         return render_to_string(self.template_name, self.get_context(name, value, attrs))
@@ -243,15 +248,19 @@ class LevelForm(forms.ModelForm):
     def as_level(self) -> dict[str, Any]:
         """The level as the contract's JSON."""
         data = self.cleaned_data
-        same = {name: data[name] for name in (*LevelForm.Meta.fields, "seats") if name not in ("rule_kind", "rule_value")}
-        return same | {"rule": {"kind": data["rule_kind"], "value": data["rule_value"]}}
+        same = {name: data[name] for name in (*LevelForm.Meta.fields, "seats") if name in data and name not in ("rule_kind", "rule_value")}
+        return same | {"rule": {"kind": data.get("rule_kind"), "value": data.get("rule_value")}}
 
     def clean(self) -> dict[str, Any]:
+        """The check of the shape too, of what the fields themselves let through: everything in one round."""
         super().clean()
-        if not self.errors:
-            for found in level_findings(self.as_level(), ""):
-                self.add_error(*place_of(found.path.lstrip("."), found.message))
-                self.note_at_row(found.path.lstrip("."), found.message)
+        wrong = set(self.errors)
+        for found in level_findings(self.as_level(), ""):
+            path = found.path.lstrip(".")
+            if field_of(path) in wrong or (path.startswith("rule") and wrong & {"rule_kind", "rule_value"}):
+                continue
+            self.add_error(*place_of(path, found.message))
+            self.note_at_row(path, found.message)
         return self.cleaned_data
 
     def note_at_row(self, path: str, message: str) -> None:
@@ -272,24 +281,33 @@ def place_of(path: str, message: str) -> tuple[str | None, str]:
 
 def field_of(path: str) -> str:
     """The form field of a path within a level."""
-    return FIELD_OF.get(path, path.partition(".")[0])
+    return FIELD_OF.get(path, path.partition(".")[0].partition("[")[0])
 
 
 class LevelFormSet(BaseInlineFormSet):
     """The levels of a chain: at least one, each with a name of its own."""
+
+    def add_fields(self, form: Any, index: int | None) -> None:
+        """A new level comes with the number after those there are; the script gives it to those that it adds."""
+        super().add_fields(form, index)
+        stored = [level.number for level in self.get_queryset()]
+        if index is not None and index >= len(stored):
+            form.fields["number"].initial = max(stored, default=0) + 1 + index - len(stored)
 
     def levels(self) -> list[dict[str, Any]]:
         """The levels as the contract's JSON, by number."""
         kept = [form for form in self.forms if isinstance(form, LevelForm) and (form.has_changed() or form.instance.pk)]
         gone = self._should_delete_form  # type: ignore[attr-defined]  # Django's own, and not among the stubs
         found = [form.as_level() for form in kept if not (self.can_delete and gone(form))]
-        return sorted(found, key=lambda level: level["number"])
+        return sorted(found, key=lambda level: level.get("number") or 0)
 
     def clean(self) -> None:
         super().clean()
-        if any(self.errors):
+        levels = self.levels()
+        named = [level for level in levels if level.get("name")]
+        if levels and not named:
             return
-        given = {"name": "chain", "applies_when": {}, "levels": self.levels()}
+        given = {"name": "chain", "applies_when": {}, "levels": named}
         mistakes = [found.message for found in chain_findings(given) if found.path == "levels" or found.path.endswith("].name")]
         if mistakes:
             raise ValidationError(mistakes)

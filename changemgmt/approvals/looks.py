@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -41,17 +42,23 @@ def look(change: Change, user: User, *, now: datetime, round: Round | None = Non
         return None
     last = Look.objects.filter(change=change, user=user).first()
     vote = last_vote(change, user) if last is None else None
-    stamp(change, user, last, round, now=now)
+    stamp(change, user, last, round, vote, now=now)
     return since(last, round, vote)
 
 
-def unseen(change: Change, user: User, round: Round, my_last_vote: Vote | None) -> Since | None:
-    """The same without a stamp: for what is only put before somebody who did not ask for it."""
-    return since(Look.objects.filter(change=change, user=user).first(), round, my_last_vote)
+def looks_of(user: User, changes: Iterable[Change]) -> dict[int, Look]:
+    """The last look of this person at each of the changes, by the change's key, in one query."""
+    return {look.change_id: look for look in Look.objects.filter(user=user, change__in=[change.pk for change in changes])}
+
+
+def not_looked_at(last: Look | None, round: Round) -> bool:
+    """Whether the person has not seen the content as it is now."""
+    return last is None or last.parts != round.parts
 
 
 def last_vote(change: Change, user: User) -> Vote | None:
-    return Vote.objects.filter(level__round__change=change, by=user).select_related("level__round").order_by("at", "pk").last()
+    """The last vote they gave on the change, in the round they gave it in; where it was carried to later is no act of theirs."""
+    return Vote.objects.filter(level__round__change=change, by=user, carried_from=None).select_related("level__round").order_by("at", "pk").last()
 
 
 def was_asked(change: Change, round: Round, user: User, *, now: datetime) -> bool:
@@ -63,15 +70,22 @@ def was_asked(change: Change, round: Round, user: User, *, now: datetime) -> boo
     return round.outcome == Round.Outcome.PENDING and open_seats(user, now=now).filter(level__round__change=change).exists()
 
 
-def stamp(change: Change, user: User, last: Look | None, round: Round, *, now: datetime) -> None:
-    """Write the look down; where the content is another than at the last one, that is kept beside it."""
+def stamp(change: Change, user: User, last: Look | None, round: Round, vote: Vote | None, *, now: datetime) -> None:
+    """Write the look down; where the content is another than at the last one, or at the vote before the first, that is kept beside it."""
     seen = {"version": change.version, "edits": change.edits, "parts": round.parts, "at": now}
     if last is None:
-        Look.objects.bulk_create([Look(change=change, user=user, **seen)], ignore_conflicts=True)
+        Look.objects.bulk_create([Look(change=change, user=user, before=voted_before(vote, round), **seen)], ignore_conflicts=True)
     elif last.parts != round.parts:
         Look.objects.filter(pk=last.pk).update(before={"version": last.version, "parts": last.parts, "at": last.at.isoformat()}, **seen)
     elif now - last.at >= AGAIN:
         Look.objects.filter(pk=last.pk).update(**seen)
+
+
+def voted_before(vote: Vote | None, round: Round) -> dict[str, Any] | None:
+    """What they voted on, as a look keeps it, if it was another content."""
+    if vote is None or vote.level.round.parts == round.parts:
+        return None
+    return {"version": vote.version, "parts": vote.level.round.parts, "at": vote.at.isoformat(), "voted": True}
 
 
 def since(last: Look | None, round: Round, vote: Vote | None) -> Since | None:
@@ -79,7 +93,8 @@ def since(last: Look | None, round: Round, vote: Vote | None) -> Since | None:
     if last is not None and last.parts != round.parts:
         return moved(last.version, last.at, last.parts, round)
     if last is not None and last.before:
-        return moved(last.before["version"], datetime.fromisoformat(last.before["at"]), last.before["parts"], round)
+        seen = last.before
+        return moved(seen["version"], datetime.fromisoformat(seen["at"]), seen["parts"], round, voted=seen.get("voted", False))
     return moved(vote.version, vote.at, vote.level.round.parts, round, voted=True) if vote and last is None else None
 
 

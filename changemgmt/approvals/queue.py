@@ -35,6 +35,7 @@ DUE_SOON = 2
 class Waiting:
     """One vote that is asked of me: at which seat of which level, and whether the content moved since I voted.
 
+    `my_last_vote` is the one at this level, `voted` the one they gave last on the change, at whichever of its levels.
     `repeatable`: what I said before can be said again as it is, since another round asks, nothing its level watches moved, I did not
     take it back, and none of its conditions ran out.
     """
@@ -47,6 +48,7 @@ class Waiting:
     repeatable: bool = False
     on_behalf_of: User | None = None
     claimed_by: User | None = None
+    voted: Vote | None = None
 
     def is_due(self, now: datetime) -> bool:
         """Whether it is late or due within a day."""
@@ -87,8 +89,9 @@ def queue_of(user: User, now: datetime) -> list[Waiting]:
     seats = strongest(
         [seat for seat in seats if seat.pk in standing and not claimed_away(seat, {user.person, standing[seat.pk].voice}, now=now)], now
     )
-    earlier = {key_of(vote.level): vote for vote in votes if vote.person == user.person}
-    rows = [waiting(seat, earlier.get(key_of(seat.level)), standing[seat.pk], now) for seat in seats]
+    mine = [vote for vote in votes if vote.person == user.person]
+    earlier, voted = {key_of(vote.level): vote for vote in mine}, {vote.level.round.change_id: vote for vote in mine if not vote.carried_from_id}
+    rows = [waiting(seat, earlier.get(key_of(seat.level)), standing[seat.pk], now, voted=voted.get(seat.level.round.change_id)) for seat in seats]
     return sorted(rows, key=lambda row: (*order(row, now), row.seat.pk))
 
 
@@ -140,11 +143,11 @@ def earlier_votes(seats: list[Seat], user: User) -> dict[tuple[int, str, str], V
     return {key_of(vote.level): vote for vote in votes_beside(seats, user) if vote.person == user.person}
 
 
-def waiting(seat: Seat, before: Vote | None, sitter: Sitter, now: datetime) -> Waiting:
+def waiting(seat: Seat, before: Vote | None, sitter: Sitter, now: datetime, *, voted: Vote | None = None) -> Waiting:
     moved = before is not None and before.digest != seat.level.digest
     claimer = seat.claimed_by if held(seat, now) else None
     again = before is not None and repeats(before, seat.level, sitter.on_behalf_of, now)
-    return Waiting(seat, seat.level, seat.level.round.change, moved, before, again, sitter.on_behalf_of, claimer)
+    return Waiting(seat, seat.level, seat.level.round.change, moved, before, again, sitter.on_behalf_of, claimer, voted)
 
 
 def repeats(before: Vote, level: RoundLevel, on_behalf_of: User | None, now: datetime) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 
 from changemgmt.accounts.models import User
 from changemgmt.accounts.queries import has_role, same_person, usernames_with_role
@@ -80,19 +81,41 @@ def locked_chain(chain_id: int) -> Chain:
     return chain
 
 
-def authors_of(chain: Chain) -> list[User]:
-    """Everybody who edited the version that waits: since the last activation, or since it was last set back to what is in force."""
-    names: set[str] = {chain.edited_by.username} if chain.edited_by else set()
-    edits = Event.objects.filter(action="chain.edited", text__contains=f'"id":{chain.pk},').order_by("-id").values_list("pk", "text")
-    for key, text in edits[:MOST_EDITS]:
+def edits_of(chain: Chain) -> QuerySet[Event]:
+    """The events that may tell of edits of this chain, newest first; the text of one says whether it does."""
+    return Event.objects.filter(action="chain.edited", text__contains=f'"id":{chain.pk},').order_by("-id")
+
+
+def last_saved(chain: Chain) -> datetime | None:
+    """When the configuration was edited last; None where it never was by a person."""
+    return next((event.at for event in edits_of(chain)[:MOST_EDITS] if json.loads(event.text)["data"]["id"] == chain.pk), None)
+
+
+def edits_that_wait(chain: Chain) -> list[int]:
+    """Keys of the events that made the version that waits, newest first: since the last activation, or since it was set back to what is in force."""
+    found = []
+    for key, text in edits_of(chain).values_list("pk", "text")[:MOST_EDITS]:
         about = json.loads(text)["data"]
         if about["id"] != chain.pk:
             continue
         if about["in_force"] != chain.version or about.get("as_in_force"):
             break
-        shown = event_shown(key)
-        names |= {shown["actor"]} if shown else set()
+        found.append(key)
+    return found
+
+
+def authors_of(chain: Chain) -> list[User]:
+    """Everybody who edited the version that waits."""
+    names: set[str] = {chain.edited_by.username} if chain.edited_by else set()
+    names |= {shown["actor"] for key in edits_that_wait(chain) if (shown := event_shown(key))}
     return list(User.objects.filter(username__in=names))
+
+
+def waits(chain: Chain, *, now: datetime) -> bool:
+    """Whether there is something to put into force, and it could be: the prover finds no error in it, or it is to be switched off."""
+    if chain.in_force == draft_of(chain):
+        return False
+    return not ((chain.active or not chain.version) and worst(prove_stored(chain, now=now)))
 
 
 def may_activate(chain: Chain, *, actor: User) -> Verdict:

@@ -193,4 +193,4 @@ def check_code(token: str, *, viewer: User | None, now: datetime, code: Any) -> 
                 links.end_links(link.seat_id, link.user_id, now=now)
         if left <= 0:
             raise Gone("The code was wrong five times, so the link does not work any more. Ask who invited you for a new one.")
-        raise WrongFactor("This is not the code, or it is older than ten minutes.")
+        raise WrongFactor("This is not the code, or it is older than ten minutes.", "code")

@@ -27,7 +27,10 @@ MEANINGS = {
 
 
 class WrongFactor(NotPermitted):
-    """A factor of the signature is missing or wrong: nothing was voted, the form may ask again."""
+    """A factor of the signature is missing or wrong: nothing was voted, the form may ask again, at the fields it may be."""
+
+    def __init__(self, detail: str, *fields: str) -> None:
+        super().__init__(detail, errors={field: [detail] for field in fields})
 
 
 @dataclass
@@ -111,14 +114,16 @@ def person_factors(one: Signing, actor: User, *, password: Any, code: Any, now: 
     asked = ["password", "totp"] if device else ["password"]
     if not password or (device and not code):
         what = "your password and the code of your app" if device else "your password"
-        raise WrongFactor(f"This level asks for {what} with the vote.")
+        missing = [name for name, given in (("password", password), ("code", code or not device)) if not given]
+        raise WrongFactor(f"This level asks for {what} with the vote.", *missing)
     if wait := tries_left_in(actor, now=now):
         one.throttled = True
         raise TooManyWrong(wait)
     right = password_right(one, actor, password) and (device is None or code_right(one, device, code, now=now))
     if not right:
         one.wrong = True
-        raise WrongFactor("The password or the code is wrong." if device else "The password is wrong.")
+        # Which of the two it was is not told: whoever came to an open browser would learn the password by it.
+        raise WrongFactor("The password or the code is wrong." if device else "The password is wrong.", *("password", "code")[: len(asked)])
     return asked
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from django.urls import reverse
 from django.utils.translation import gettext
 
 from changemgmt.accounts.models import Delegation, User
@@ -51,6 +52,8 @@ def happened(event: Mapping[str, Any], change: Change | None) -> Happened:
     more = {"actor": name.display_name if name else actor}
     if change is not None:
         more |= {"number": change.number, "title": change.title, "risk": change.get_risk_level_display() or ""}
+    if event["object"].startswith("chain:"):
+        more["chain"] = event["object"].removeprefix("chain:")
     more |= names_of(event["data"])
     if event["action"] == "comment.added":
         more["text"] = comment_text(event)
@@ -80,9 +83,18 @@ def in_words(data: Mapping[str, Any]) -> dict[str, str]:
     return words | {name: f"{moment:%a} {moment.day} {moment:%b %Y, %H:%M} UTC" for name, moment in times.items()}
 
 
+def page_of(event: Mapping[str, Any]) -> str:
+    """Where what happened is to be seen; empty where no page shows it."""
+    if event["change"]:
+        return f"/changes/{event['change']}/"
+    if event["action"] == "chain.edited":
+        return reverse("admin:changemgmt_chain_change", args=[event["data"]["id"]])
+    return PAGES.get(event["action"], "")
+
+
 def rows_for(event: Mapping[str, Any], user: User, message: Message) -> list[Notification]:
     """One row for the inbox, and one for the mail where there is an address."""
-    url = f"/changes/{event['change']}/" if event["change"] else PAGES.get(event["action"], "")
+    url = page_of(event)
     channels = [Notification.Channel.APP] + ([Notification.Channel.MAIL] if message.mail and user.email else [])
     if user.is_guest:
         url, channels = "", [Notification.Channel.MAIL]  # they have no inbox, and no page but the one behind their link

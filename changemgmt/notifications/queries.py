@@ -10,11 +10,12 @@ from django.db.models import Q, QuerySet
 from changemgmt.accounts.models import User
 from changemgmt.accounts.queries import manager_of, people_with_role
 from changemgmt.approvals.eligibility import involved_persons
-from changemgmt.approvals.models import Guest, Round, RoundLevel, Seat, Vote
+from changemgmt.approvals.models import Chain, Guest, Round, RoundLevel, Seat, Vote
 from changemgmt.approvals.sitting import able, sitters
 from changemgmt.changes.models import Change, Comment
 from changemgmt.changes.queries import visible_to
 from changemgmt.core.time import parse_instant
+from changemgmt.lifecycle.configure_chain import edits_that_wait, may_activate, waits
 
 from .models import Notification
 from .rules import mentioned, parts_needed
@@ -74,6 +75,16 @@ def managers(event: Mapping[str, Any], change: Change | None) -> People:
 
 def administrators(event: Mapping[str, Any], change: Change | None) -> People:
     return people_with_role("administrator")
+
+
+def activators(event: Mapping[str, Any], change: Change | None) -> People:
+    """The administrators who may put the chain of the event into force, if it waits for that; each is told once of a draft."""
+    chain = Chain.objects.filter(pk=event["data"].get("id")).first()
+    if chain is None or not waits(chain, now=parse_instant(event["at"], field="at")):
+        return []
+    before = [key for key in edits_that_wait(chain) if key != event["id"]]
+    told = Notification.objects.filter(event__in=before).values("recipient")
+    return [user for user in people_with_role("administrator").exclude(pk__in=told) if may_activate(chain, actor=user).allowed]
 
 
 def owner_or_managers(event: Mapping[str, Any], change: Change) -> People:
@@ -215,6 +226,7 @@ PARTS: dict[str, Callable[[Mapping[str, Any], Any], People]] = {
     "watchers": watchers,
     "managers": managers,
     "administrators": administrators,
+    "activators": activators,
     "owner_or_managers": owner_or_managers,
     "approvers": approvers,
     "asked": asked,

@@ -237,6 +237,12 @@ TELLINGS: dict[str, tuple[Telling, ...]] = {
     "second_factor.throttled": (
         Telling(("account",), gettext_noop("Somebody gave wrong passwords or codes for your account, five times"), (NOT_YOU,), even_actor=True),
     ),
+    "chain.edited": (
+        Telling(
+            ("activators",), gettext_noop("The approval chain %(chain)s waits to be put into force"),
+            (BY, gettext_noop("An administrator who did not write at it puts it into force.")), mail=False,
+        ),
+    ),
     "freeze.loosening_asked": (
         Telling(RUNNERS, gettext_noop("A freeze is to be shortened or removed and needs a second person: %(name)s"), (BY,)),
     ),

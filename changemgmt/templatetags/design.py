@@ -291,9 +291,9 @@ def brief(context: Any, answers: Any, mini: bool = False) -> dict[str, Any]:
 
 
 @register.inclusion_tag("parts/vote_buttons.html")
-def vote_buttons(seat: int, small: bool = False, conditions: bool = True) -> dict[str, Any]:
-    """The four acts at a seat: each opens the vote form."""
-    return {"path": f"/approvals/{seat}/vote/", "small": small, "conditions": conditions}
+def vote_buttons(seat: int, small: bool = False, conditions: bool = True, in_queue: bool = False) -> dict[str, Any]:
+    """The four acts at a seat: each opens the vote form. Votes that are begun `in_queue` lead back to it."""
+    return {"path": f"/approvals/{seat}/vote/", "small": small, "conditions": conditions, "more": "&next=queue" if in_queue else ""}
 
 
 @register.inclusion_tag("parts/pager.html")

@@ -25,7 +25,7 @@ from changemgmt.lifecycle import vote as verbs
 from changemgmt.lifecycle.signature import meaning_of
 
 from . import queue, saved_filters, seats
-from .base import PageRequest, attempt, done, in_dialog, names_of, page, refused_status, said
+from .base import PageRequest, attempt, done, factors_context, in_dialog, names_of, page, refused_status, said
 from .brief import brief_of
 from .looks import since_context
 from .moments import as_typed, instant_said
@@ -67,9 +67,10 @@ def vote(request: PageRequest, seat: int) -> HttpResponse:
     name = act_of(request, there)
     refusal = None
     if request.method == "POST":
+        leads_to = queue.after_vote(request, there)
         performed, refusal = attempt(request, lambda: perform(request, seat, name))
         if performed:
-            return done(request, str(ACTS[name].said), f"/changes/{there.level.round.change.number}/")
+            return done(request, str(ACTS[name].said), leads_to)
         there = seat_now(seat_of(request, seat))
     return form(request, there, name, refusal)
 
@@ -145,6 +146,7 @@ def form(request: PageRequest, seat: Seat, name: str, refusal: Any) -> HttpRespo
         "act": ACTS[name],
         "button": ACTS[name].button % {"version": seat.level.round.version},
         "acts": acts_of(seat),
+        "begun_in_queue": queue.begun_here(request),
         "my_role": role_of(seat, standing),
         "on_behalf_of": standing,
         "forecast": forecast_of(seat, request.user),
@@ -159,7 +161,9 @@ def form(request: PageRequest, seat: Seat, name: str, refusal: Any) -> HttpRespo
         "signature": seat.level.settings.get("require_signature", False),
         "second_factor": has_second_factor(request.user),
         "meaning": meaning_of(seat, {"reject": "reject", "abstain": "abstain"}.get(name, "approve"), standing),
+        "read": request.POST.get("read") == "on" and request.POST.get("digest") == seat.level.digest,
         "problem": refusal,
+        **factors_context(refusal),
         "people": names_of(refused_people(refusal)),
         **since_context(change, looks.look(change, request.user, now=request.now), seat.level),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
@@ -113,6 +113,12 @@ def refused_status(request: HttpRequest, refusal: DomainError | None) -> int:
     if refusal is None:
         return 200
     return 422 if refusal.status == 400 and getattr(request, "htmx", False) else refusal.status
+
+
+def factors_context(refusal: DomainError | None) -> dict[str, Any]:
+    """For a form that asks for a password or a code: what is wrong at each of them, and the first, to which the focus goes."""
+    errors = refusal.errors if isinstance(refusal, WrongFactor) else {}
+    return {"factor_errors": errors, "wrong_factor": next(iter(errors), "")}
 
 
 def done(request: HttpRequest, text: str, to: str) -> HttpResponse:

@@ -10,9 +10,10 @@ from django.http import HttpResponse
 from django.shortcuts import render
 
 from changemgmt.accounts.models import Delegation
-from changemgmt.accounts.queries import has_role
+from changemgmt.accounts.queries import has_role, same_person
 from changemgmt.approvals import looks
 from changemgmt.approvals.blocking import conditions_of
+from changemgmt.approvals.conditions import unmet
 from changemgmt.approvals.models import ActionItem, InformationRequest, Override, Round, Seat
 from changemgmt.approvals.queries import approval_of, involved_persons
 from changemgmt.approvals.queue import Waiting, queue_of
@@ -200,7 +201,8 @@ def assessed(change: Change) -> dict[str, Any] | None:
         risk | {"category": risk["category"].replace("_", " ").capitalize(), "likelihood": words(risk["likelihood"]), "impact": words(risk["impact"])}
         for risk in row["risks"]
     ]
-    return row | {"risks": risks, "settings": settings_now(), "parts": sorted(parts, key=lambda part: -part["share"])}
+    outdated = change.state == State.DRAFT and row["at"] < change.updated_at
+    return row | {"outdated": outdated, "risks": risks, "settings": settings_now(), "parts": sorted(parts, key=lambda part: -part["share"])}
 
 
 def words(scale: str) -> str:
@@ -216,8 +218,10 @@ def ties_context(change: Any, viewer: User) -> dict[str, Any]:
     known = set(seen.filter(pk__in=others).values_list("pk", flat=True)) if others else set()
     hidden = {link.pk for link in links if link.other_id and link.other_id not in known}
     conditions = conditions_of(change)
+    shown = [condition(item, change, viewer) for item in conditions]
     return {
-        "conditions": [condition(item, change, viewer) for item in conditions],
+        "conditions": shown,
+        "duties": [item for item in shown if item["duty"]],
         "conditions_met": sum(item.state in (ActionItem.State.DONE, ActionItem.State.WAIVED) for item in conditions),
         "links": [link for link in links if link.pk not in hidden],
         "linked_from": list(change.linked_from.select_related("change").filter(change__in=seen)) if change.is_linked else [],
@@ -231,17 +235,39 @@ def ties_context(change: Any, viewer: User) -> dict[str, Any]:
     }
 
 
+BEFORE_START = (ActionItem.Due.BEFORE_SCHEDULE, ActionItem.Due.BEFORE_START)
+HOLDS_UP = {
+    State.APPROVED: BEFORE_START[:1],
+    State.APPROVED_WITH_CONDITIONS: BEFORE_START[:1],
+    State.SCHEDULED: BEFORE_START,
+    State.IMPLEMENTING: (*BEFORE_START, ActionItem.Due.DURING),
+    **dict.fromkeys((State.IMPLEMENTED, State.FAILED, State.ROLLED_BACK), tuple(ActionItem.Due)),
+}
+"""By state of the change: the due points whose unmet conditions the guards of the next transition name."""
+
+
+def duty_of(item: ActionItem, viewer: User, *, may_accept: bool) -> str:
+    """What this person has to do about a condition that holds up the next transition: "give" evidence, "accept" it, or nothing."""
+    if not unmet(item) or item.due not in HOLDS_UP.get(State(item.change.state), ()):
+        return ""
+    if item.evidence:
+        return "accept" if may_accept else ""
+    return "give" if same_person(item.owner, viewer) else ""
+
+
 def condition(item: ActionItem, change: Change, viewer: User) -> dict[str, Any]:
     """A condition with what this person may do about it."""
     item.change = change
     lapsed = item.state == ActionItem.State.EXPIRED and item.vote is not None and item.vote.superseded
     met = item.state in (ActionItem.State.DONE, ActionItem.State.WAIVED)
     over = met or lapsed
+    may_accept = not over and obligations.may_accept(item, actor=viewer).allowed
     return {
         "row": item,
         "over": over,
         "met": met,
         "may_give": not over and obligations.may_give_evidence(item, actor=viewer).allowed,
-        "may_accept": not over and obligations.may_accept(item, actor=viewer).allowed,
+        "may_accept": may_accept,
+        "duty": duty_of(item, viewer, may_accept=may_accept),
         "may_waive": not over and not obligations.may_waive(item, actor=viewer, reason="x").reason,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Q
+from django.db.models import F, Q
 from django.http import HttpResponse
 from django.shortcuts import render
 
@@ -12,7 +12,7 @@ from changemgmt.accounts.queries import has_role
 from changemgmt.approvals.conditions import UNMET
 from changemgmt.approvals.models import ActionItem
 from changemgmt.approvals.queries import queue_of
-from changemgmt.changes.models import OPEN, Change, State
+from changemgmt.changes.models import APPROVED, OPEN, Change, State
 from changemgmt.changes.queries import visible_to
 from changemgmt.lifecycle.go_ahead import reviews_due
 
@@ -46,11 +46,17 @@ def work_of(user: User, request: PageRequest) -> dict[str, Any]:
         "under_way": list(mine.filter(state__in=IN_REVIEW)[:MOST]),
         "running": running_for(seen, user),
         "next": list(ahead(seen, user).filter(planned_end__gte=request.now)[:MOST]),
-        "to_schedule": list(seen.filter(owner=user, state__in=[State.APPROVED, State.APPROVED_WITH_CONDITIONS])[:MOST]),
+        "to_schedule": list(to_schedule(seen, user)[:MOST]),
         "to_close": list(seen.filter(owner=user, state__in=[State.IMPLEMENTED, State.FAILED, State.ROLLED_BACK])[:MOST]),
         "conditions": owed(user),
         "unreviewed": unreviewed(seen) if has_role(user, "change_manager", "auditor") else [],
     }
+
+
+def to_schedule(seen: QuerySet[Change], user: User) -> QuerySet[Change]:
+    """What is approved and theirs to schedule: as its owner and, where it has none, as a change manager. Their own come first."""
+    theirs = Q(owner=user) | Q(owner=None) if has_role(user, "change_manager") else Q(owner=user)
+    return seen.filter(theirs, state__in=APPROVED).order_by(F("owner").asc(nulls_last=True), "-created_at", "-pk")
 
 
 def running_for(seen: QuerySet[Change], user: User) -> list[Change]:

@@ -26,7 +26,7 @@ from changemgmt.lifecycle.mail_links import Opened
 from changemgmt.lifecycle.signature import meaning_of
 from changemgmt.preview.queries import diff_of
 
-from .base import attempt, refuse_unstorable, refused_status
+from .base import attempt, factors_context, refuse_unstorable, refused_status
 from .brief import Answer, brief_of
 from .change import names_in
 from .diff import groups_of
@@ -131,6 +131,7 @@ def draw(request: HttpRequest, came: Opened, now: datetime, *, refusal: DomainEr
         "second_factor": has_second_factor(came.link.user),
         "typed": request.POST.get("comment", ""),
         "problem": refusal,
+        **factors_context(refusal),
         "done": done,
     }
     if came.proven and not done:

@@ -28,17 +28,21 @@ NOT_SHOWN = ("chain", "impact")
 """Parts that are kept as digests: that they moved is said, there are no values to show."""
 
 
+def watched(level: RoundLevel, since: Since) -> bool:
+    """Whether something moved that the level watches."""
+    return not {*level.watches, "chain"}.isdisjoint(since.parts)
+
+
 def since_context(change: Change, since: Since | None, level: RoundLevel | None = None, *, fields: bool = True) -> dict[str, Any]:
     """The note above the brief: which parts moved, which of them this level watches, and (with `fields`) each field before and after."""
     if since is None:
         return {"since": None}
     differences = differences_since(change, since) if fields else []
     found = [entry for entry in differences if entry["path"].partition(".")[0] not in NOT_SHOWN]
-    watched = {*level.watches, "chain"} if level is not None else set(since.parts)
     return {
         "since": since,
         "since_parts": [str(PARTS.get(name, name)) for name in since.parts],
-        "since_watched": bool(watched & set(since.parts)),
+        "since_watched": level is None or watched(level, since),
         "since_fields": [shown(entry, None) for entry in found[:MOST]],
         "since_more": max(0, len(found) - MOST),
     }

@@ -25,18 +25,19 @@ from changemgmt.lifecycle import vote as verbs
 
 from .base import PageRequest, done, page
 from .brief import brief_of
-from .looks import since_context
-from .roles import role_of
+from .looks import since_context, watched
+from .roles import role_name, role_of
 from .saved_filters import kept
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from changemgmt.accounts.models import User
+    from changemgmt.approvals.models import Look, Seat
 
 ROWS = 50
 MOST_AT_ONCE = 200
-PLACES = ("at", "selected")
+PLACES = ("at", "selected", "then")
 """Parameters of the page that are no filters."""
 GROUPS = (
     gettext_lazy("Late"),
@@ -61,7 +62,10 @@ TEXTS = {"chain": gettext_lazy("Chain"), "level": gettext_lazy("Level"), "q": ge
 
 @page()
 def queue(request: PageRequest) -> HttpResponse:
-    """Everything that waits for this person's vote, most urgent first; `?selected=` shows the brief of one row."""
+    """Everything that waits for this person's vote, most urgent first; `?selected=` shows the brief of one row.
+
+    `?then=` does so after a vote that was begun here: the focus is on the row, which nobody chose yet.
+    """
     with reading():
         return render(request, "approvals/queue.html", queue_context(request))
 
@@ -77,8 +81,9 @@ def queue_context(request: PageRequest) -> dict[str, Any]:
     start = first_shown(request, rows)
     shown = rows[start : start + ROWS]
     levels = boxes_beside(shown, request.user)
-    entries = [entry(row, levels, request.now) for row in shown]
-    selected = next((row for row in shown if str(row.seat.pk) == request.GET.get("selected")), shown[0] if shown else None)
+    seen = looks.looks_of(request.user, (row.change for row in shown))
+    entries = [entry(row, levels, request.now, seen.get(row.change.pk)) for row in shown]
+    selected = next((row for row in shown if str(row.seat.pk) == place_of(request)), shown[0] if shown else None)
     context = {
         "entries": entries,
         "groups": grouped(entries),
@@ -87,6 +92,7 @@ def queue_context(request: PageRequest) -> dict[str, Any]:
         "due": sum(row.is_due(request.now) for row in everything),
         "stands_in_for": sorted({row.delegator.display_name for row in standing}),
         "selected": selected,
+        "goes_on": "then" in request.GET,
         "signs": any(one["signed"] for one in entries),
         "second_factor": any(one["signed"] for one in entries) and has_second_factor(request.user),
         "fields": fields_of(wanted, everything),
@@ -96,7 +102,11 @@ def queue_context(request: PageRequest) -> dict[str, Any]:
         "saved": kept(request.user, "approvals", urlencode(wanted, doseq=True)),
         **neighbours(wanted, start, len(rows)),
     }
-    return context | (peeked_at(request, selected, levels, chosen="selected" in request.GET) if selected else {})
+    if selected is None:
+        return context
+    chosen = "selected" in request.GET
+    since = look_at(request, selected) if chosen else looks.since(seen.get(selected.change.pk), selected.level.round, selected.voted)
+    return context | peeked_at(request, selected, levels, since, fields=chosen)
 
 
 def first_shown(request: PageRequest, rows: list[Waiting]) -> int:
@@ -104,8 +114,28 @@ def first_shown(request: PageRequest, rows: list[Waiting]) -> int:
     text = request.GET.get("at", "")
     if text.isascii() and text.isdigit() and len(text) < 7:
         return min(int(text) // ROWS * ROWS, max(0, len(rows) - 1) // ROWS * ROWS)
-    place = next((index for index, row in enumerate(rows) if str(row.seat.pk) == request.GET.get("selected")), 0)
+    place = next((index for index, row in enumerate(rows) if str(row.seat.pk) == place_of(request)), 0)
     return place // ROWS * ROWS
+
+
+def place_of(request: PageRequest) -> str | None:
+    """The row that the address names: one that was chosen, or the one that came after a vote."""
+    return request.GET.get("selected") or request.GET.get("then")
+
+
+def begun_here(request: PageRequest) -> bool:
+    """Whether the vote was begun in the queue: a fixed word of the link, which the form keeps."""
+    return (request.POST.get("next") or request.GET.get("next")) == "queue"
+
+
+def after_vote(request: PageRequest, seat: Seat) -> str:
+    """Where a vote at the seat leads, asked before it is given: to the next row of the queue, of the last to the one before it; else to the change."""
+    if not begun_here(request):
+        return f"/changes/{seat.level.round.change.number}/"
+    keys = [row.seat.pk for row in queue_of(request.user, request.now)]
+    place = keys.index(seat.pk) if seat.pk in keys else 0
+    left = [*keys[place + 1 :], *reversed(keys[:place])]
+    return f"/approvals/?then={left[0]}" if left else "/approvals/"
 
 
 def neighbours(wanted: dict[str, list[str]], start: int, found: int) -> dict[str, str | None]:
@@ -137,8 +167,8 @@ def in_words(wanted: dict[str, list[str]]) -> list[str]:
     return words
 
 
-def entry(row: Waiting, levels: dict[int, list[dict[str, Any]]], now: datetime) -> dict[str, Any]:
-    """One row of the queue as the template draws it."""
+def entry(row: Waiting, levels: dict[int, list[dict[str, Any]]], now: datetime, seen: Look | None) -> dict[str, Any]:
+    """One row of the queue as the template draws it; `seen` is what this person saw last of the change."""
     change = row.change
     template = change.template if change.template_id else None
     return {
@@ -150,9 +180,17 @@ def entry(row: Waiting, levels: dict[int, list[dict[str, Any]]], now: datetime) 
         "group": rules.time_left(row.level.due_at, now),
         "start": change.planned_start or change.requested_start,
         "end": change.planned_end or change.requested_end,
+        "asked": role_name(row.seat.group),
         "bulk": template.name if template else "",
         "signed": row.level.settings.get("require_signature", False),
+        **moved_in(row, seen),
     }
+
+
+def moved_in(row: Waiting, seen: Look | None) -> dict[str, Any]:
+    """What the row says of a content that this person has not seen yet: since their vote or their look, and whether the level watches it."""
+    since = looks.since(seen, row.level.round, row.voted) if looks.not_looked_at(seen, row.level.round) else None
+    return {"moved": since, **({"watched": watched(row.level, since)} if since else {})}
 
 
 def grouped(entries: list[dict[str, Any]]) -> list[tuple[Any, list[dict[str, Any]]]]:
@@ -160,14 +198,14 @@ def grouped(entries: list[dict[str, Any]]) -> list[tuple[Any, list[dict[str, Any
     return [(GROUPS[rank], rows) for rank in range(len(GROUPS)) if (rows := [one for one in entries if one["group"] == rank])]
 
 
-def since_of(request: PageRequest, row: Waiting, *, chosen: bool) -> looks.Since | None:
+def look_at(request: PageRequest, row: Waiting) -> looks.Since | None:
     """What moved since this person looked. Only a row that was chosen counts as looked at, not the first one that is shown anyway."""
-    if chosen:
-        return looks.look(row.change, request.user, now=request.now, round=row.level.round, asked=True)
-    return looks.unseen(row.change, request.user, row.level.round, row.my_last_vote)
+    return looks.look(row.change, request.user, now=request.now, round=row.level.round, asked=True)
 
 
-def peeked_at(request: PageRequest, row: Waiting, levels: dict[int, list[dict[str, Any]]], *, chosen: bool = True) -> dict[str, Any]:
+def peeked_at(
+    request: PageRequest, row: Waiting, levels: dict[int, list[dict[str, Any]]], since: looks.Since | None, *, fields: bool = True
+) -> dict[str, Any]:
     """What the brief beside the list shows of one row."""
     settings = row.level.settings
     return {
@@ -176,7 +214,7 @@ def peeked_at(request: PageRequest, row: Waiting, levels: dict[int, list[dict[st
         "my_role": role_of(row.seat, row.on_behalf_of),
         "conditions": settings.get("allow_conditions", True),
         "signed": settings.get("require_signature", False),
-        **since_context(row.change, since_of(request, row, chosen=chosen), row.level, fields=chosen),
+        **since_context(row.change, since, row.level, fields=fields),
     }
 
 
@@ -186,7 +224,7 @@ def peek(request: PageRequest, seat: int) -> HttpResponse:
     row = waiting_at(request.user, seat, request.now)
     if not request.htmx:
         return redirect(f"/approvals/?selected={seat}")
-    return render(request, "approvals/_peek.html", peeked_at(request, row, boxes_beside([row], request.user)))
+    return render(request, "approvals/_peek.html", peeked_at(request, row, boxes_beside([row], request.user), look_at(request, row)))
 
 
 def waiting_at(user: User, seat: int, now: datetime) -> Waiting:

@@ -21,6 +21,8 @@ from changemgmt.lifecycle.vote import may_take_back, withdraw_vote
 from changemgmt.templatetags.design import shown
 
 from .base import PageRequest, attempt, done, in_dialog, page, refused_status, said
+from .queue import after_vote, begun_here
+from .roles import role_name
 
 MOST_PEOPLE = 1000
 
@@ -40,7 +42,9 @@ def claim_it(request: PageRequest, seat: int) -> HttpResponse:
     taken = claim.claim_seat(seat, actor=request.user, now=request.now)
     until = shown(taken.claimed_until, "full", request.now) if taken.claimed_until else ""
     return done(
-        request, _("Claimed: nobody else of %(group)s votes here until %(until)s.") % {"group": taken.group, "until": until}, back(request, taken)
+        request,
+        _("Claimed: nobody else of %(group)s votes here until %(until)s.") % {"group": role_name(taken.group), "until": until},
+        back(request, taken),
     )
 
 
@@ -48,7 +52,7 @@ def claim_it(request: PageRequest, seat: int) -> HttpResponse:
 def release(request: PageRequest, seat: int) -> HttpResponse:
     """Give a claimed vote back."""
     freed = claim.release_seat(seat, actor=request.user, now=request.now)
-    return done(request, _("Released: anybody of %(group)s may take it.") % {"group": freed.group}, back(request, freed))
+    return done(request, _("Released: anybody of %(group)s may take it.") % {"group": role_name(freed.group)}, back(request, freed))
 
 
 @page("POST")
@@ -57,9 +61,10 @@ def reconfirm(request: PageRequest, seat: int) -> HttpResponse:
     there = seat_of(request, seat)
     Verdict(refusal=may_sit(seat_now(there), request.user, now=request.now)).enforce()
     if there.level.settings.get("require_signature"):
-        return redirect(f"/approvals/{seat}/vote/?again=1")
-    cast = reconfirm_vote(seat, actor=request.user, now=request.now, digest=request.POST.get("digest"))
-    return done(request, _("Reconfirmed. Your vote counts again."), cast.level.round.change.get_absolute_url())
+        return redirect(f"/approvals/{seat}/vote/?again=1{'&next=queue' if begun_here(request) else ''}")
+    leads_to = after_vote(request, there)
+    reconfirm_vote(seat, actor=request.user, now=request.now, digest=request.POST.get("digest"))
+    return done(request, _("Reconfirmed. Your vote counts again."), leads_to)
 
 
 @page("GET", "HEAD", "POST")
@@ -77,7 +82,7 @@ def reassign(request: PageRequest, seat: int) -> HttpResponse:
         "seat": there,
         "change": change,
         "level": there.level,
-        "asked": there.group or ", ".join(user.display_name for user in there.people.order_by("username")),
+        "asked": role_name(there.group) or ", ".join(user.display_name for user in there.people.order_by("username")),
         "closed": claim.fixed_because(there),
         "people_there": choosable(request.user, there),
         "typed": said(request, "to", "reason"),

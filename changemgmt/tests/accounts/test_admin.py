@@ -1,5 +1,7 @@
 """People in the Django admin: who gets in, and that every save is a verb or at least an event."""
 
+import re
+
 import pytest
 from django.contrib.auth.models import Group
 from django.test import Client
@@ -59,6 +61,12 @@ class TestWhoGetsIn:
             assert response.status_code == 200, page
             text = response.content.decode()
             assert " style=" not in text and "<style" not in text and "onclick=" not in text, page
+
+    def test_a_day_and_its_time_have_their_names(self, ada):
+        words = ada.get("/admin/changemgmt/template/add/").content.decode()
+        for part, name in (("0", "Date"), ("1", "Time")):
+            field = re.search(rf'<input[^>]*id="id_expires_at_{part}"[^>]*>', words)
+            assert field and f'aria-label="{name}"' in field[0]
 
 
 class TestPeople:

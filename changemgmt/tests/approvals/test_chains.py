@@ -8,8 +8,10 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
+from changemgmt.accounts.models import Team
 from changemgmt.approvals.chains import chain_shape, draft_of
 from changemgmt.approvals.models import Chain
+from changemgmt.changes.models import Category
 from changemgmt.core.errors import NotPermitted
 from changemgmt.lifecycle.configure_chain import activate_chain, save_chain
 
@@ -84,6 +86,62 @@ def test_a_mistake_stands_at_its_field_and_nothing_is_stored(ada, level, words):
     assert answer.status_code == 200
     assert words in answer.content.decode()
     assert not Chain.objects.filter(name="From the admin").exists()
+
+
+def test_all_mistakes_are_told_in_one_round(ada):
+    wrong = {
+        "seats-0-who": "astronauts", "sla_hours": "soon", "reminders": "often", "rule_value": "", "applies_when-rows": "3",
+        "applies_when-0-field": "users", "applies_when-0-op": "gt", "applies_when-0-value": "9", "applies_when-1-field": "type",
+        "applies_when-1-op": "eq", "applies_when-1-value": "normall",
+    }  # fmt: skip
+    page = ada.post(
+        "/admin/changemgmt/chain/add/", chain_form(level_form(0, **wrong), level_form(1), level_form(2, number="", name="Third"), name="")
+    )
+    chain, levels, whole = mistakes_of(page)
+    assert set(chain) == {"name"} and "Board is there twice" in str(whole)
+    assert set(levels[0]) == {"seats", "sla_hours", "reminders", "rule_value", "applies_when"}
+    assert (levels[1], set(levels[2])) == ({}, {"number"})
+    assert levels[0]["seats"] == ["Row 1, group: There is no group astronauts."]
+    words = page.content.decode()
+    assert words.count('<tr class="errors" data-condition-row>') == 1 and words.count('<tbody data-order-row class="errors">') == 1
+
+
+def test_a_new_level_comes_with_the_next_number(ada):
+    assert ada.get("/admin/changemgmt/chain/add/").context["inline_admin_formsets"][0].formset.forms[0]["number"].value() == 1
+    chain = Chain.objects.get(name="Major change")
+    sent = as_sent(ada.get(f"/admin/changemgmt/chain/{chain.pk}/change/"))
+    page = ada.post(f"/admin/changemgmt/chain/{chain.pk}/change/", sent | {"levels-TOTAL_FORMS": "3", "name": ""})
+    last = max(level.number for level in chain.levels.all())
+    assert page.context["inline_admin_formsets"][0].formset.forms[2]["number"].value() is None
+    assert page.context["inline_admin_formsets"][0].formset.forms[2].fields["number"].initial == last + 1
+
+
+def test_who_can_be_asked_and_the_values_of_conditions_are_offered(ada, cast):
+    cast.vera.is_active = False
+    cast.vera.save()
+    cast.tina.first_name, cast.tina.last_name = "Tina", "Tester"
+    cast.tina.save()
+    Team.objects.create(slug="dba", name="Database people")
+    page = ada.get("/admin/changemgmt/chain/add/")
+    words = page.content.decode()
+    for option in (
+        ("user", "tina", "Tina Tester"),
+        ("group", "ecab", "group"),
+        ("dynamic", "on_call:dba", "Database people"),
+        ("dynamic", "unit_head", "found by"),
+    ):
+        assert '<option value="{1}" data-kind="{0}" label="{2}"></option>'.format(*option) in words
+    assert 'value="vera"' not in words
+    assert set(Category.objects.values_list("slug", flat=True)) == set(json.loads(page.context["offers"])["category"]) != set()
+
+
+def test_levels_say_on_the_form_beside_what_they_run(ada):
+    answer = ada.post(
+        "/admin/changemgmt/chain/add/",
+        chain_form(level_form(0, name="Peer"), level_form(1, number="2", name="Manager"), level_form(2, number="2", name="CAB", sla_hours="x")),
+    )
+    assert [form.beside for form in answer.context["inline_admin_formsets"][0].formset.forms] == [[], ["CAB"], ["Manager"]]
+    assert answer.content.decode().count("Runs beside: CAB") == 1
 
 
 def test_two_levels_of_one_name_are_refused(ada):
@@ -237,6 +295,52 @@ def test_activation_in_the_admin_shows_what_it_changes_and_is_bound_to_that(ada,
     assert "was edited after you looked" in page and Chain.objects.get(pk=chain.pk).version == ada_too.version
     client.post("/admin/changemgmt/chain/", confirmed(client, chain))
     assert Chain.objects.get(pk=chain.pk).in_force["order"] == 32
+
+
+def asked(browser, *chains):
+    """The page that asks before chains are put into force, as the words on it."""
+    page = browser.post("/admin/changemgmt/chain/", {"action": "activate", "_selected_action": [str(chain.pk) for chain in chains]}).content.decode()
+    return " ".join(re.sub(r"<[^>]*>", " ", page[page.index('id="content"') :]).split())
+
+
+def test_the_page_that_asks_before_an_activation_speaks_as_the_form_does(ada, cast, now):
+    chain = Chain.objects.get(name="Normal change")
+    levels = draft_of(chain)["levels"]
+    levels[0] |= {"require_signature": True, "sla_hours": 12, "reminders": [], "rule": {"kind": "count", "value": 1}, "on_timeout": "reject"}
+    levels[0]["seats"].append({"label": "DBA", "user": "tina", "power": "veto", "weight": 1, "required": 1})
+    condition = {"all": [{"field": "type", "op": "eq", "value": "normal"}, {"field": "risk_score", "op": "gte", "value": 40}]}
+    save_chain(chain.pk, {"applies_when": condition, "levels": [*levels[:-1], levels[-1] | {"name": "Board"}]}, actor=cast.ada, now=now, partial=True)
+    words = asked(ada, chain)
+    assert f"Saved by {cast.ada.display_name} on {now.day} {now:%b %Y, %H:%M} UTC." in words
+    assert "Applies when everything Type is normal and Risk score is at least 40" in words
+    assert f"Level “{levels[0]['name']}” Setting In force Saved" in words and "Rule any one at least 1" in words
+    assert "Time to decide, hours 24 12" in words and "50 %, 75 %, 90 % none" in words and "reject by itself" in words
+    assert "Require signature no yes" in words and "Asks: DBA – person tina, voter with veto" in words
+    assert "Level “Board” – new" in words and f"Level “{levels[-1]['name']}” – taken away" in words
+    assert not re.search(r"[{}\[\]]|\bTrue\b|\bFalse\b|\bNone\b|applies_when|sla_hours", words)
+
+
+def test_the_page_that_asks_says_what_the_prover_finds_and_that_errors_refuse(ada, cast, now):
+    chain = Chain.objects.get(name="Normal change")
+    levels = draft_of(chain)["levels"]
+    save_chain(chain.pk, {"levels": [levels[0] | {"reminders": [90, 50]}, *levels[1:]]}, actor=cast.ada, now=now, partial=True)
+    assert "None of it refuses activation. Warning at Level “Peer review”, reminders, percent: Write the reminders in rising order" in asked(
+        ada, chain
+    )
+    twice = levels[0]["seats"][0] | {"label": "Again"}
+    save_chain(chain.pk, {"levels": [levels[0] | {"seats": [twice], "on_timeout": "approve"}, *levels[1:]]}, actor=cast.ada, now=now, partial=True)
+    assert "Errors refuse activation" in asked(ada, chain)
+
+
+def test_the_order_of_seats_alone_is_a_difference_that_is_shown(ada, cast, now):
+    chain = Chain.objects.get(name="Normal change")
+    levels = draft_of(chain)["levels"]
+    level = max(levels, key=lambda one: len(one["seats"]))
+    level["seats"].reverse()
+    save_chain(chain.pk, {"levels": levels}, actor=cast.ada, now=now, partial=True)
+    order = [seat["label"] for seat in level["seats"]]
+    assert f"Order of the seats {', '.join(reversed(order))} {', '.join(order)}" in asked(ada, chain)
+    assert "Nothing differs from what is in force." in asked(ada, Chain.objects.get(name="Major change"))
 
 
 def confirmed(browser, chain):

@@ -90,6 +90,7 @@ def code_sent():
 def let_in(client, path):
     """Ask for the code and type it in."""
     assert client.post(path, {"step": "send"}).status_code == 200
+    assert f"Your code is {code_sent()}. It counts 10 minutes, once.\n" in outbox.outbox[-1].body
     answer = client.post(path, {"step": "check", "code": code_sent()})
     assert answer.status_code == 200
     return answer.content.decode()
@@ -231,7 +232,8 @@ def test_the_code_counts_in_one_browser_for_one_link_once(approve, now, client):
     other = Client()
     assert "Move the ledger" not in other.get(approve).content.decode()
     assert other.post(approve, {"step": "vote"}).status_code == 403
-    assert other.post(approve, {"step": "check", "code": code}).status_code == 403
+    answer = other.post(approve, {"step": "check", "code": code})
+    assert answer.status_code == 403 and 'aria-invalid="true" aria-describedby="code-e" autofocus' in answer.content.decode()
     assert not reject.code_hash and not Vote.objects.exists()
 
 

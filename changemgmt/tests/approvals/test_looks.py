@@ -1,5 +1,6 @@
 """What somebody saw last, what moved since, and saying the same again in one click."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -101,6 +102,48 @@ def test_the_row_that_the_queue_shows_first_is_not_looked_at_by_that(client, cas
     amend(round, cast, now)
     assert "Changed since you looked at version 1:" in client.get("/approvals/").content.decode()
     assert Look.objects.get().version == 1
+
+
+@pytest.fixture
+def voted_below(cast, seeded, now):
+    """Petra voted on version 1 without ever looking, at a level that watches the window alone; the next level asks her on version 2."""
+    a_chain(
+        a_level(a_seat("approver", "First"), watches=["window"]),
+        a_level(a_seat("approver", "Second"), number=2, name="Next"),
+    )
+    round = in_review(a_change(cast.rita, now, description="The first way."), now)
+    vote_of(round, "First", cast.petra, now)
+    amend(round, cast, now)
+    return seat_of(round, "Second")
+
+
+def test_the_queue_tells_who_voted_without_looking_what_moved_since(client, cast, voted_below):
+    row = queue_of(cast.petra, voted_below.level.round.opened_at)[0]
+    assert (row.seat, row.changed_since_my_vote, row.my_last_vote, row.voted.version) == (voted_below, False, None, 1)
+    client.force_login(cast.petra)
+    text = client.get("/approvals/").content.decode()
+    assert 'class="chip warn"' in text and "Changed since my vote" in text
+    assert "Changed since you voted on version 1:" in text
+    assert not Look.objects.exists()
+
+
+def test_it_stays_beside_the_row_once_it_was_seen_and_the_row_is_quiet(client, cast, voted_below):
+    client.force_login(cast.petra)
+    number = voted_below.level.round.change.number
+    for path in (f"/changes/{number}/", "/approvals/", f"/approvals/?selected={voted_below.pk}", f"/changes/{number}/"):
+        assert "Changed since you voted on version 1:" in client.get(path).content.decode(), path
+    assert "Changed since my vote" not in client.get("/approvals/").content.decode()
+
+
+def test_the_row_says_too_what_moved_since_a_look_and_whether_the_level_watches_it(client, cast, seeded, now):
+    a_chain(a_level(a_seat("approver"), watches=["window"]))
+    round = in_review(a_change(cast.rita, now, description="The first way."), now)
+    looks.look(round.change, cast.petra, now=now)
+    client.force_login(cast.petra)
+    assert "Changed since I looked" not in client.get("/approvals/").content.decode()
+    amend(round, cast, now)
+    text = client.get("/approvals/").content.decode()
+    assert re.search(r'class="chip info"><svg[^>]*><use[^>]*#history"/></svg>Changed since I looked', text)
 
 
 def test_what_the_level_does_not_watch_is_said_to_be_so(client, cast, seeded, now):
@@ -216,7 +259,7 @@ def test_reconfirming_is_one_button_in_the_row_the_brief_and_the_form(client, ca
     monkeypatch.setattr("changemgmt.web.base.utc_now", lambda: later)
     client.force_login(cast.petra)
     text = client.get("/approvals/").content.decode()
-    assert text.count(f'formaction="/approvals/{seat.pk}/reconfirm/"') == 2
+    assert text.count(f'formaction="/approvals/{seat.pk}/reconfirm/?next=queue"') == 2
     assert f'value="{seat.level.digest}"' in text
     form = client.get(f"/approvals/{seat.pk}/vote/?again=1").content.decode()
     assert "Mind the gap." in form
@@ -227,6 +270,14 @@ def test_reconfirming_is_one_button_in_the_row_the_brief_and_the_form(client, ca
     answer = client.post(f"/approvals/{seat.pk}/reconfirm/", {"digest": seat.level.digest})
     assert (answer.status_code, answer["Location"]) == (302, f"/changes/{seat.level.round.change.number}/")
     assert Vote.objects.filter(superseded=False).count() == 1
+
+
+def test_reconfirming_in_the_queue_leads_back_to_it(client, cast, expired, monkeypatch):
+    seat, later = expired
+    monkeypatch.setattr("changemgmt.web.base.utc_now", lambda: later)
+    client.force_login(cast.petra)
+    answer = client.post(f"/approvals/{seat.pk}/reconfirm/?next=queue", {"digest": seat.level.digest})
+    assert (answer.status_code, answer["Location"]) == (302, "/approvals/")
 
 
 def test_over_the_api_it_is_a_post_of_the_digest(api, cast, expired, monkeypatch):
@@ -253,9 +304,11 @@ def test_where_a_signature_is_needed_the_form_asks_for_it(client, api, cast, see
         monkeypatch.setattr(f"changemgmt.{module}.base.utc_now", lambda: later)
     seat = seat_of(round, "approver")
     client.force_login(cast.petra)
-    assert f'formaction="/approvals/{seat.pk}/reconfirm/"' not in client.get("/approvals/").content.decode()
+    assert f'formaction="/approvals/{seat.pk}/reconfirm/' not in client.get("/approvals/").content.decode()
     answer = client.post(f"/approvals/{seat.pk}/reconfirm/", {"digest": seat.level.digest})
     assert answer["Location"] == f"/approvals/{seat.pk}/vote/?again=1"
+    answer = client.post(f"/approvals/{seat.pk}/reconfirm/?next=queue", {"digest": seat.level.digest})
+    assert answer["Location"] == f"/approvals/{seat.pk}/vote/?again=1&next=queue"
     assert 'name="password"' in client.get(answer["Location"]).content.decode()
     path = f"{V1}approvals/{seat.pk}/reconfirm/"
     assert api(cast.petra).post(path, {"digest": seat.level.digest}).status_code == 403

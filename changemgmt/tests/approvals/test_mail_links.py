@@ -334,6 +334,7 @@ def test_a_level_that_demands_it_is_signed_on_the_page_of_the_link(cast, seeded,
     for factors in ({}, {"password": ""}, {"password": PASSWORD}, {"password": "wrong", "code": "123456"}):
         answer = client.post(approve, factors)
         assert answer.status_code == 403 and 'name="password"' in answer.content.decode()
+        assert 'aria-invalid="true" aria-describedby="dd-code-e' in answer.content.decode()
     assert not Vote.objects.exists() and denied() == 4
     assert client.post(approve, {"password": PASSWORD, "code": code_of(device, utc_now())}).status_code == 200
     assert Vote.objects.get().signature["factors"] == ["password", "totp"]

@@ -1,11 +1,13 @@
 """My approvals and the vote form, as a browser without scripts and as htmx ask for them."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from changemgmt.approvals.models import ActionItem, InformationRequest, Vote
+from changemgmt.approvals.models import ActionItem, InformationRequest, Look, Vote
 from changemgmt.changes.models import Change, Template
 
 from .making import a_chain, a_change, a_level, a_seat, in_review, seat_of
@@ -78,6 +80,59 @@ def test_approving_with_the_form_records_the_vote(petra, round):
     answer = petra.post(f"/approvals/{seat.pk}/vote/", form_of(seat, vote="approve", comment="fine"))
     assert (answer.status_code, answer["Location"]) == (302, f"/changes/{round.change.number}/")
     assert Vote.objects.get().comment == "fine"
+
+
+@pytest.fixture
+def three(cast, seeded, now):
+    """Peer seats of three changes, in the order of the queue."""
+    rounds = [in_review(a_change(cast.rita, now, title=f"Change {number}"), now + timedelta(seconds=number)) for number in (1, 2, 3)]
+    return [seat_of(round, "Peer") for round in rounds]
+
+
+def test_a_vote_that_was_begun_in_the_queue_leads_to_the_next_row_and_of_the_last_to_the_one_before(petra, three):
+    first, second, third = three
+    for seat, to in ((second, f"/approvals/?then={third.pk}"), (third, f"/approvals/?then={first.pk}"), (first, "/approvals/")):
+        answer = petra.post(f"/approvals/{seat.pk}/vote/", form_of(seat, vote="approve", next="queue"))
+        assert (answer.status_code, answer["Location"]) == (302, to)
+        assert "Approved." in petra.get(to).content.decode()
+    assert Vote.objects.count() == 3
+
+
+def test_with_htmx_it_leads_there_too_and_so_does_a_question(petra, three):
+    first, second, _ = three
+    answer = petra.post(f"/approvals/{first.pk}/vote/", form_of(first, vote="info", question="Why?", next="queue"), **HTMX)
+    assert (answer.status_code, answer["HX-Redirect"]) == (204, f"/approvals/?then={second.pk}")
+
+
+def test_the_row_after_a_vote_has_the_focus_and_is_not_looked_at_by_that(petra, three):
+    text = petra.get(f"/approvals/?then={three[1].pk}").content.decode()
+    assert text.count(" autofocus") == 1
+    assert f'data-peek="/approvals/{three[1].pk}/" autofocus' in text
+    assert not Look.objects.exists()
+    assert " autofocus" not in petra.get("/approvals/").content.decode()
+    gone = petra.get("/approvals/?then=999999").content.decode()
+    assert f'data-peek="/approvals/{three[0].pk}/" autofocus' in gone
+
+
+def test_what_the_queue_links_to_knows_where_it_was_begun_and_keeps_it(petra, round):
+    seat = seat_of(round, "Peer")
+    path = f"/approvals/{seat.pk}/vote/"
+    queue = petra.get("/approvals/").content.decode()
+    assert [f"{path}?vote={act}&amp;next=queue" in queue for act in ("approve", "conditions", "info", "reject")] == [True] * 4
+    assert "next=queue" not in petra.get(f"/changes/{round.change.number}/").content.decode()
+    kept = '<input type="hidden" name="next" value="queue">'
+    for more in ({}, HTMX):
+        assert kept in petra.get(f"{path}?vote=reject&next=queue", **more).content.decode()
+        assert kept in petra.post(path, form_of(seat, vote="reject", next="queue"), **more).content.decode()
+        assert 'name="next"' not in petra.get(f"{path}?vote=reject", **more).content.decode()
+    assert f'href="/approvals/?selected={seat.pk}"' in petra.get(f"{path}?vote=reject&next=queue").content.decode()
+
+
+@pytest.mark.parametrize("word", ["https://elsewhere.example/", "//elsewhere.example", "/changes/", "Queue", ""])
+def test_no_other_word_leads_anywhere(petra, round, word):
+    seat = seat_of(round, "Peer")
+    answer = petra.post(f"/approvals/{seat.pk}/vote/?next={word}", form_of(seat, vote="approve", next=word))
+    assert answer["Location"] == f"/changes/{round.change.number}/"
 
 
 def test_a_dialog_comes_back_with_what_is_wrong_and_keeps_what_was_typed(petra, round):

@@ -3,7 +3,9 @@
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import Group
 
+from changemgmt.accounts import seed as accounts_seed
 from changemgmt.accounts.models import Delegation, SavedFilter
 from changemgmt.approvals import filters
 from changemgmt.approvals.models import RoundLevel, Seat, Vote
@@ -14,6 +16,7 @@ from changemgmt.core.errors import Invalid
 from changemgmt.core.time import utc_now
 from changemgmt.lifecycle.claim import claim_seat
 from changemgmt.tests.cast import PASSWORD
+from changemgmt.web.roles import ROLES
 
 from .making import a_chain, a_change, a_level, a_seat, in_review, seat_of, vote_of
 
@@ -120,6 +123,21 @@ def test_the_page_narrows_and_leaves_out_what_is_no_filter_with_a_note(client, c
     assert "Left out, since it is no filter" in text
     assert "4 changes wait for your vote" in text
     assert "matches these filters" in client.get("/approvals/?q=nothing-like-it").content.decode()
+
+
+def test_the_group_that_is_asked_is_named_in_words(client, cast, seeded, now):
+    assert set(ROLES) == {*accounts_seed.ROLES, *accounts_seed.BOARDS}
+    Group.objects.create(name="Team of the ledger").user_set.add(cast.tina)
+    a_chain(
+        a_level(a_seat("technical_lead", "Lead"), name="First"), name="First", order=1, applies_when={"field": "tags", "op": "contains", "value": "a"}
+    )
+    a_chain(a_level(a_seat("Team of the ledger", "Team"), name="Second"), name="Second", order=2)
+    lead = seat_of(in_review(a_change(cast.rita, now, tags=["a"]), now), "Lead")
+    in_review(a_change(cast.rita, now), now)
+    client.force_login(cast.tina)
+    text = client.get("/approvals/").content.decode()
+    assert "</svg>Technical lead</span>" in text and "</svg>Team of the ledger</span>" in text and "technical_lead" not in text
+    assert "nobody else of Technical lead votes" in client.post(f"/approvals/{lead.pk}/claim/", follow=True).content.decode()
 
 
 def test_a_long_queue_is_paged_and_the_selected_row_is_on_its_page(client, cast, seeded, now):

@@ -1,6 +1,7 @@
 """The electronic signature: asked on every door where the level demands it, kept in the vote, and never passed by a wrong factor."""
 
 import io
+import re
 from datetime import timedelta
 
 import pytest
@@ -202,6 +203,57 @@ def test_on_the_page_the_form_says_what_is_signed_and_comes_back_after_a_wrong_p
     assert answer.status_code == 302 and Vote.objects.get().signature["factors"] == ["password", "totp"]
     text = client.get(round.change.get_absolute_url()).content.decode()
     assert "Signed:" in text and "(password, totp)" in text
+
+
+def field_of(text, name):
+    """The tag of the field, with the message that its aria-describedby names."""
+    tag = re.search(rf'<input[^>]* name="{name}"[^>]*>', text)[0]
+    message = re.search(r'aria-describedby="([^" ]+-e)', tag)
+    return tag, re.search(rf'id="{message[1]}">.*?</svg>([^<]*)<', text)[1] if message else ""
+
+
+def is_wrong(tag):
+    return 'aria-invalid="true"' in tag
+
+
+@pytest.mark.parametrize("htmx", [{}, {"HTTP_HX_REQUEST": "true"}])
+@pytest.mark.parametrize(
+    ("given", "password_says", "code_says"),
+    [
+        ({"password": "", "code": ""}, "asks for your password and the code", "asks for your password and the code"),
+        ({"password": PASSWORD, "code": ""}, "", "asks for your password and the code"),
+        ({"password": "", "code": "123456"}, "asks for your password and the code", ""),
+        ({"password": "guess-1", "code": "123456"}, "password or the code is wrong", "password or the code is wrong"),
+    ],
+)
+def test_what_is_wrong_stands_at_its_field_and_the_rest_is_kept(round, device, cast, client, htmx, given, password_says, code_says):
+    client.force_login(cast.petra)
+    seat = seat_of(round, "Security Lead")
+    form = {"vote": "reject", "digest": seat.level.digest, "read": "on", "comment": "looked at it", **given}
+    text = client.post(f"/approvals/{seat.pk}/vote/", form, **htmx).content.decode()
+    for name, says in (("password", password_says), ("code", code_says)):
+        tag, message = field_of(text, name)
+        assert (is_wrong(tag), bool(message)) == (bool(says), bool(says)) and says in message, name
+        assert "value=" not in tag
+    assert text.count(" autofocus") == 1 and " autofocus" in field_of(text, "password" if password_says else "code")[0]
+    assert "looked at it" in text and " checked" in field_of(text, "read")[0]
+    assert PASSWORD not in text and "guess-1" not in text
+
+
+def test_with_the_password_alone_its_field_says_that_it_is_wrong(round, cast, client):
+    client.force_login(cast.petra)
+    seat = seat_of(round, "Security Lead")
+    assert not is_wrong(field_of(client.get(f"/approvals/{seat.pk}/vote/").content.decode(), "password")[0])
+    form = {"vote": "approve", "digest": seat.level.digest, "read": "on", "password": "guess"}
+    tag, message = field_of(client.post(f"/approvals/{seat.pk}/vote/", form).content.decode(), "password")
+    assert is_wrong(tag) and message == "The password is wrong."
+
+
+def test_what_was_read_is_to_be_read_again_where_the_content_is_another(round, cast, client):
+    client.force_login(cast.petra)
+    seat = seat_of(round, "Security Lead")
+    answer = client.post(f"/approvals/{seat.pk}/vote/", {"vote": "approve", "digest": "0" * 64, "read": "on", "password": PASSWORD})
+    assert answer.status_code == 412 and " checked" not in field_of(answer.content.decode(), "read")[0]
 
 
 def test_without_a_second_factor_the_form_asks_for_no_code(round, cast, client):

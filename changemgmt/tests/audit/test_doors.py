@@ -177,6 +177,7 @@ def page(client, cast, name, query=""):
 def test_the_page_shows_events_and_whether_the_record_is_intact(log, client, cast):
     text = page(client, cast, "aud").content.decode()
     assert text.count("<tr id=") == 6 and "Not checked yet" in text and "Verify now" in text
+    assert 'class="chainbadge mb-4"' in text and "chainbadge ok" not in text
     text = page(client, cast, "ada").content.decode()
     assert "Not checked yet" in text and "Verify now" not in text
     text = page(client, cast, "vera").content.decode()
@@ -230,11 +231,13 @@ def test_the_page_takes_a_constant_number_of_queries(log, client, cast, now, dja
 def test_the_button_has_it_checked_and_the_badge_tells(log, client, cast):
     client.force_login(cast.aud)
     assert client.post("/audit/verify/").status_code == 302
-    assert "Checking the record" in client.get("/audit/").content.decode()
+    checking = client.get("/audit/").content.decode()
+    assert "Checking the record" in checking and "chainbadge ok" not in checking
     verify_record(event_id=Event.objects.get(action="verification.started").pk)
     assert "Record intact" in client.get("/audit/").content.decode()
     badge = client.get("/audit/verify/", headers={"HX-Request": "true"}).content.decode()
     assert "Record intact" in badge and "<html" not in badge
+    assert 'class="chainbadge ok ' in badge and "#audit" in badge
     Verification.objects.update(ok=False, first_bad="CHG-2026-00001#2", kind="modified", message="CHG-2026-00001#2: modified.")
     assert "Record broken at CHG-2026-00001#2: modified" in client.get("/audit/").content.decode()
 

@@ -55,9 +55,27 @@ def test_after_reading_three_key_presses_decide(desk: Desk, site: Site, number: 
     read = petra.page.get_by_role("dialog").get_by_label(re.compile("I read version 1"))
     expect(read).to_be_focused()
     keys.press("Space", "Enter")
-    petra.page.wait_for_url(f"**/changes/{number}/")
+    expect(petra.page.locator("#toasts")).to_contain_text("Approved.")
+    assert petra.page.url.startswith(f"{site.url}/approvals/")
+    expect(petra.page.get_by_role("article").filter(has_text=number)).to_have_count(0)
     assert keys.pressed == 3
     assert state(site, number) == "approved"
+
+
+def test_after_a_vote_the_focus_is_on_the_next_row_and_its_brief_stands_beside(desk: Desk, site: Site, number: str) -> None:
+    following = asked_change(site, "Decided after it")
+    petra = desk.tab("petra")
+    petra.look("/approvals/")
+    select(petra.page, number)
+    petra.page.keyboard.press("a")
+    expect(petra.page.get_by_role("dialog").get_by_label(re.compile("I read version 1"))).to_be_focused()
+    petra.page.keyboard.press("Space")
+    petra.page.keyboard.press("Enter")
+    expect(petra.page.locator("#toasts")).to_contain_text("Approved.")
+    chosen = petra.page.locator("[data-row].sel")
+    expect(chosen.locator(".ttl")).to_be_focused()
+    expect(chosen).to_contain_text(following)
+    expect(petra.page.get_by_role("complementary", name="Selected change")).to_contain_text(following)
 
 
 def test_in_a_narrow_window_the_same_keys_decide(desk: Desk, site: Site, number: str) -> None:
@@ -71,7 +89,9 @@ def test_in_a_narrow_window_the_same_keys_decide(desk: Desk, site: Site, number:
     keys.press("a")
     expect(paul.page.get_by_role("dialog").get_by_label(re.compile("I read version 1"))).to_be_focused()
     keys.press("Space", "Enter")
-    paul.page.wait_for_url(f"**/changes/{number}/")
+    expect(paul.page.locator("#toasts")).to_contain_text("Approved.")
+    assert paul.page.url.startswith(f"{site.url}/approvals/")
+    assert state(site, number) == "approved"
     assert keys.pressed == 3
 
 

@@ -101,7 +101,11 @@ def test_what_stands_in_the_way_is_printed_with_who_can_clear_it(run, cast, shop
     change = estate.in_review(cast, now)
     found = run(cast.vera, "blockers", change.number)
     assert any("petra" in row["who_can_clear"] for row in found)
-    assert "petra" in run(cast.vera, "blockers", change.number, as_text=True)
+    printed = run(cast.vera, "blockers", change.number, as_text=True)
+    for row in found:
+        lines = [f"  {line}" for line in (row["rule"], *row["facts"])]
+        assert row["rule"] and "\n".join(lines) in printed
+        assert row["what"] in printed and all(who in printed for who in row["who_can_clear"])
     refused(run, cast.vera, "blockers", "CHG-1999-00001")
 
 

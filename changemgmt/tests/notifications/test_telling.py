@@ -6,10 +6,13 @@ import pytest
 from django.core import mail as outbox
 
 from changemgmt.accounts.actions import grant
-from changemgmt.approvals.models import Round, RoundLevel, Seat
+from changemgmt.approvals.chains import draft_of
+from changemgmt.approvals.models import Chain, Round, RoundLevel, Seat
 from changemgmt.audit.actions import Personal, record
+from changemgmt.audit.models import Event
 from changemgmt.changes.models import Change, Comment
 from changemgmt.core.errors import NotFound
+from changemgmt.lifecycle.configure_chain import activate_chain, save_chain
 from changemgmt.notifications import mail
 from changemgmt.notifications.actions import mark_all_read, mark_read, tell
 from changemgmt.notifications.models import Notification
@@ -124,6 +127,55 @@ def test_told_twice_is_told_once(change, now):
     for _ in range(3):
         notify(event_id=key)
     assert Notification.objects.count() == 8 and len(outbox.outbox) == 4
+
+
+@pytest.fixture
+def edit(cast, seeded, now):
+    """Edits the normal chain as somebody and hands the event on, as the relay would."""
+
+    def edited(actor, **data):
+        chain = save_chain(Chain.objects.get(name="Normal change").pk, data, actor=actor, now=now, partial=True)
+        notify(event_id=Event.objects.filter(action="chain.edited").latest("pk").pk)
+        return chain
+
+    return edited
+
+
+def test_the_other_administrators_hear_once_that_a_draft_waits(edit, cast, now):
+    chain = edit(cast.ada, order=41)
+    assert told().keys() == {"otto"} and not told("mail") and not outbox.outbox
+    assert told()["otto"].title == "The approval chain Normal change waits to be put into force"
+    assert told()["otto"].url == f"/admin/changemgmt/chain/{chain.pk}/change/"
+    edit(cast.ada, order=42)
+    mark_all_read(cast.otto, now=now)
+    edit(cast.ada, order=43)
+    assert Notification.objects.count() == 1, "one draft, however often it is saved"
+    activate_chain(chain.pk, actor=cast.otto, now=now)
+    edit(cast.otto, order=44)
+    assert {row.recipient.username for row in Notification.objects.all()} == {"otto", "ada"}, "the next draft waits for the other one"
+
+
+def test_nobody_hears_of_a_draft_that_can_not_be_put_into_force_or_is_taken_back(edit, cast):
+    levels = draft_of(Chain.objects.get(name="Normal change"))["levels"]
+    edit(
+        cast.ada,
+        levels=[
+            levels[0] | {"applies_when": {"any": [{"field": "risk_score", "op": op, "value": 5} for op in ("lt", "gte")]}, "on_timeout": "approve"},
+            *levels[1:],
+        ],
+    )
+    assert not told(), "the prover finds an error"
+    edit(cast.ada, levels=levels)
+    assert not told(), "nothing differs from what is in force"
+    edit(cast.ada, order=45)
+    assert told().keys() == {"otto"}
+
+
+def test_who_wrote_at_a_draft_is_not_asked_to_put_it_into_force(edit, cast):
+    edit(cast.ada, order=41)
+    Notification.objects.all().delete()
+    edit(cast.otto, order=42)
+    assert not told()
 
 
 def test_an_event_without_a_telling_tells_nobody(change, now):
