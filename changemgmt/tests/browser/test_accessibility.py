@@ -59,6 +59,7 @@ SAMPLES: dict[str, tuple[str, ...]] = {
     "change-plan": ("rita {draft}plan/", "vera {asked}plan/"),
     "change-impact": ("rita {asked}impact/",),
     "change-preview": ("rita {asked}preview/", "rita {draft}preview/"),
+    "change-stacked": ("rita {asked}preview/stacked/",),
     "change-schedule": ("max {decided}schedule/",),
     "changes/<str:number>/do/schedule/": ("max {decided}do/schedule/",),
     "change-act": ("rita {draft}do/submit/", "max {asked}do/cancel/", "rita {closed}do/reopen_as_new/"),

@@ -102,7 +102,7 @@ def look_at_impact(rita: Tab, number: str) -> None:
     if (compute := button(rita, "Compute the preview")).count():
         compute.click()
     expect(rita.page.locator("#diff")).to_contain_text("4.1")
-    rita.look(f"/changes/{number}/impact/?layer=business&score=0")
+    rita.look(f"/changes/{number}/impact/?layer=business&score=0&page=1")
     status, impact, _ = rita.site.api("rita", "GET", f"changes/{number}/impact/")
     reached = [row for row in impact["affected"] if row["layer"] == "business"]
     table = rita.page.get_by_role("region", name="Impact list")
@@ -198,8 +198,9 @@ def meet_condition(desk: Desk, number: str) -> None:
     """Ian can't start before the condition is met: evidence, and the one who asked accepts it."""
     ian, sam = desk.tab("ian"), desk.tab("sam")
     ian.look(f"/changes/{number}/")
-    expect(ian.page.get_by_role("region", name="What you can do")).to_contain_text(CONDITION)
-    ian.page.locator("#conditions").get_by_text("Give evidence").click()
+    duty = ian.page.get_by_role("region", name="What you can do").get_by_role("link", name="Give the evidence")
+    expect(duty).to_contain_text(CONDITION)
+    duty.click()
     ian.page.get_by_label("What was done").fill("Rehearsed on the test system in 12 minutes.")
     button(ian, "Give it").click()
     said(ian, "The evidence is given")
