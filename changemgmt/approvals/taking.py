@@ -7,11 +7,12 @@ from datetime import datetime
 
 from changemgmt.accounts.models import Delegation, User
 from changemgmt.core.errors import NotPermitted, NotPossible
+from changemgmt.core.verdict import Verdict
 
 from . import rules
 from .eligibility import involved_persons
 from .models import RoundLevel, Seat
-from .sitting import able, claimed_away, current_votes, mine_of, sitters
+from .sitting import able, claimed_away, current_votes, may_sit, mine_of, sitters
 from .standing import Sitter
 
 
@@ -30,6 +31,8 @@ def seat_to_take(seat: Seat, actor: User, vote: str, *, now: datetime) -> tuple[
     people = {pk: frozenset(one.voice for one in found) - spoken | ({actor.person} if mine[pk] else set()) for pk, found in fit.items()}
     pk = rules.seat_for(actor.person, people, {pk: one.power for pk, one in free.items()}, vote=vote)
     if pk is None or not mine[pk]:
+        # A delegation may have ended since they were let in: then it is theirs no more, not taken.
+        Verdict(refusal=may_sit(seat, actor, now=now)).enforce()
         raise NotPossible("Every seat you could take at this level is taken or claimed, or the one you stand in for has voted.")
     hold(mine[pk][0])
     return free[pk], mine[pk][0]

@@ -9,9 +9,11 @@ from changemgmt.architecture.exports import as_json
 from changemgmt.architecture.models import Component, Relation
 from changemgmt.architecture.queries import current_revision, images
 from changemgmt.architecture.rules import Operation
+from changemgmt.architecture.trust import said_now
 from changemgmt.architecture.validation import check_items
 from changemgmt.changes.models import Item
 from changemgmt.core.errors import NotPossible
+from changemgmt.core.time import rfc3339
 from changemgmt.preview.actions import apply_items, revert_items, store
 from changemgmt.preview.compute import compute
 from changemgmt.preview.queries import HIDDEN, diff_of, drift_of, impact_of, later_changes, preview_of, state_of
@@ -33,9 +35,9 @@ def everything():
     return "".join(as_json())
 
 
-def lasting(images):
-    """Images without the moment at which whoever made a relation said that it is so."""
-    return {key: image and {name: value for name, value in image.items() if name != "confirmed_at"} for key, image in images.items()}
+def applied_now(computed):
+    """The images of a preview as applying leaves them: whoever makes a relation says by it, at this moment, that it is so."""
+    return said_now(computed.images, rfc3339(NOW))
 
 
 def keep(change):
@@ -186,9 +188,9 @@ def test_an_applied_change_leaves_the_architecture_equal_to_its_preview(shop, ch
     computed = compute(change, now=NOW)
     apply(change)
     for object in ("component", "relation"):
-        expected = {image.key: image.after for image in computed.images if image.object == object}
+        expected = {image.key: image.after for image in applied_now(computed) if image.object == object}
         live = images(object, expected)
-        assert lasting(live) == lasting({key: after for key, after in expected.items() if after is not None})
+        assert live == {key: after for key, after in expected.items() if after is not None}
     assert state_of(change) in {"ready", "stale"}
 
 
@@ -228,7 +230,7 @@ def test_apply_then_revert_is_identity_for_any_items(surance, change_of, data):
     change = change_of(*items, cascade=True)
     computed = compute(change, now=NOW)
     apply(change)
-    assert all(lasting(images(image.object, [image.key])).get(image.key) == lasting({"": image.after})[""] for image in computed.images)
+    assert all(images(image.object, [image.key]).get(image.key) == image.after for image in applied_now(computed))
     revert(change)
     assert everything() == before
 
