@@ -210,9 +210,10 @@ def offers() -> dict[str, list[str]]:
 
 def say_beside(formset: LevelFormSet) -> None:
     """Tell each level the names of those that run side by side with it."""
-    numbers = [(form, str(form["number"].value() or ""), form["name"].value() or "") for form in formset.forms]
+    levels = [form for form in formset.forms if isinstance(form, LevelForm)]
+    numbers = [(form, str(form["number"].value() or ""), form["name"].value() or "") for form in levels]
     for form, number, _name in numbers:
-        form.beside = [name for other, same, name in numbers if other is not form and number and same == number and name]  # type: ignore[attr-defined]
+        form.beside = [name for other, same, name in numbers if other is not form and number and same == number and name]
 
 
 def chain_of(form: Any, levels: LevelFormSet) -> dict[str, Any]:

@@ -190,7 +190,9 @@ class ChainForm(forms.ModelForm):
 
 
 class LevelForm(forms.ModelForm):
-    """One level with whom it asks, checked as the contract's JSON is."""
+    """One level with whom it asks, checked as the contract's JSON is. `beside`: the names of those it runs side by side with."""
+
+    beside: list[str]
 
     applies_when = ConditionField(
         custom=custom_fields, label=gettext_lazy("Applies when"), help_text=gettext_lazy("The level is skipped where this does not hold.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -40,6 +40,15 @@ def impact_of_components(
     removed = frozenset(keys) if operation == DELETE else frozenset()
     reached = propagate(graph, dict.fromkeys(keys, weight), rules=current_rules(), bounds=bounds, removed=removed)
     return {"revision": graph.revision, "state": "ready", "direct": sorted(set(keys)), **summed(reached, sorted(set(keys)))}
+
+
+def in_words(path: Sequence[Mapping[str, Any]]) -> str:
+    """An explaining path as one reads it: `db → serving → api ← composition (stale) ← shop`."""
+    words = [path[0]["key"]]
+    for step in path[1:]:
+        arrow, doubt = "→" if step["direction"] == "forward" else "←", f" ({step['trust']})" if "trust" in step else ""
+        words.append(f"{arrow} {step['relation']}{doubt} {arrow} {step['key']}")
+    return " ".join(words)
 
 
 def shown(one: Reached) -> dict[str, Any]:

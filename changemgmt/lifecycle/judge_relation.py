@@ -17,7 +17,7 @@ from changemgmt.architecture.rules import RELATION, Image
 from changemgmt.architecture.trust import JUDGED
 from changemgmt.audit.actions import record
 from changemgmt.core.diff import differences
-from changemgmt.core.errors import Invalid
+from changemgmt.core.text import given_text
 from changemgmt.core.time import rfc3339
 from changemgmt.core.verdict import YES, Verdict
 
@@ -33,8 +33,7 @@ def confirm_relation(key: str, *, actor: User, now: datetime) -> Relation:
 
 def refute_relation(key: str, *, actor: User, now: datetime, reason: str) -> Relation:
     """Say that it is not so: it conducts nothing any more, and stays on record until a change removes it. A revision of the architecture."""
-    said = reason.strip()
-    return _judge("refuted", key, {"refuted_at": rfc3339(now), "refuted_reason": said}, said, actor=actor, now=now)
+    return _judge("refuted", key, {"refuted_at": rfc3339(now)}, reason, actor=actor, now=now)
 
 
 def _judge(verb: str, key: str, fields: dict[str, Any], reason: str, *, actor: User, now: datetime) -> Relation:
@@ -43,7 +42,8 @@ def _judge(verb: str, key: str, fields: dict[str, Any], reason: str, *, actor: U
         row = relation(key)
         may_judge(key, actor=actor).enforce()
         if verb == "refuted":
-            _check_reason(reason)
+            reason = given_text(reason, "reason", LONGEST_REASON, required=True)
+            fields |= {"refuted_reason": reason}
             may_refute(row).enforce()
         before = relation_image(row)
         after = {name: value for name, value in before.items() if not name.startswith("refuted_")} | fields
@@ -58,13 +58,6 @@ def _judge(verb: str, key: str, fields: dict[str, Any], reason: str, *, actor: U
             data={"revision": applied.revision} | ({"reason": reason} if reason else {}),
         )
     return relation(key)
-
-
-def _check_reason(reason: str) -> None:
-    if not reason:
-        raise Invalid.field("reason", "Say why it is not so.")
-    if len(reason) > LONGEST_REASON:
-        raise Invalid.field("reason", f"At most {LONGEST_REASON} characters.")
 
 
 def may_judge(key: str, *, actor: User) -> Verdict:

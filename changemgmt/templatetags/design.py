@@ -10,7 +10,7 @@ from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -22,6 +22,8 @@ from changemgmt.web.base import names_of
 register = template.Library()
 
 RING = 37.7
+# Markup of our own only: what somebody wrote goes through format_html.
+NOTHING, UNSPOKEN, LIT = SafeString(""), SafeString('aria-hidden="true"'), SafeString(' class="on"')
 TYPE_LOOK = {"standard": ("", "repeat"), "normal": ("acc", ""), "emergency": ("bad", "bolt"), "major": ("warn", "layers")}
 STATE_LOOK = {
     "in_review": "acc",
@@ -49,7 +51,7 @@ def icon(name: str, more: str = "") -> SafeString:
 def bar(percent: float | str | None, kind: str = "", label: str = "") -> SafeString:
     """A bar filled to `percent` (0 to 100). With a label it speaks; without one the number has to stand beside it."""
     width = max(0, min(100, round(float(percent or 0))))
-    spoken = format_html('role="img" aria-label="{}"', label) if label else mark_safe('aria-hidden="true"')
+    spoken = format_html('role="img" aria-label="{}"', label) if label else UNSPOKEN
     return format_html(
         '<svg class="bar {}" viewBox="0 0 100 4" preserveAspectRatio="none" {}><rect width="{}" height="4"/></svg>', kind, spoken, width
     )
@@ -59,9 +61,7 @@ def bar(percent: float | str | None, kind: str = "", label: str = "") -> SafeStr
 def risk(level: str | None, score: float | None = None) -> SafeString:
     """Risk as word, number and four-step mark."""
     step = RISK_STEPS.get(level or "", 0)
-    boxes = format_html_join(
-        "", '<rect x="{}" y="0" width="6" height="8" rx="1"{}/>', ((n * 7, mark_safe(' class="on"') if n < step else "") for n in range(4))
-    )
+    boxes = format_html_join("", '<rect x="{}" y="0" width="6" height="8" rx="1"{}/>', ((n * 7, LIT if n < step else "") for n in range(4)))
     word = Scale(level).label if level and step else _("Not assessed")
     number = format_html(' <span class="dim">{}</span>', f"{score:.2f}") if score is not None and step else ""
     return format_html(
@@ -91,7 +91,7 @@ def state_chip(value: str) -> SafeString:
 def result_chip(value: str | None) -> SafeString:
     """How a change ended."""
     if not value:
-        return mark_safe("")
+        return NOTHING
     look = {"successful": "ok", "successful_with_issues": "warn"}.get(value, "bad")
     return format_html('<span class="chip {}">{}</span>', look, Result(value).label if value in Result.values else value)
 
@@ -150,7 +150,7 @@ def when(value: Any, form: str = "full") -> SafeString:
     """A moment in the viewer's zone, with exact UTC in its title. form: full, date, day, time."""
     moment = as_moment(value)
     if moment is None:
-        return mark_safe("")
+        return NOTHING
     exact = moment.astimezone(UTC)
     return format_html(
         '<time datetime="{}" title="{} UTC">{}</time>', exact.isoformat(), exact.strftime("%Y-%m-%d %H:%M:%S"), shown(moment, form, utc_now())
@@ -194,7 +194,7 @@ def sla(context: Any, due: Any, opened: Any = None, paused: bool = False) -> Saf
         return format_html('<span class="sla">{}{}</span>', icon("pause"), _("Stopped, waiting for answer"))
     end = as_moment(due)
     if end is None:
-        return mark_safe("")
+        return NOTHING
     now = context.get("server_now") or utc_now()
     left = (end - now).total_seconds()
     total = max(1.0, (end - (as_moment(opened) or now - timedelta(days=1))).total_seconds())
@@ -254,13 +254,13 @@ def seats(levels: Any, me: str = "", large: bool = False) -> SafeString:
         if level["state"] == "waiting" and not votes:
             later += len(looks)
             continue
-        boxes += [mark_safe('<span class="gapbar"></span>')] * bool(boxes) + [seat_box(look) for look in looks]
+        boxes += [SafeString('<span class="gapbar"></span>')] * bool(boxes) + [seat_box(look) for look in looks]
     if later:
-        boxes += [mark_safe('<span class="gapbar"></span>')] * bool(boxes) + [format_html('<span class="later">+{}</span>', later)]
+        boxes += [SafeString('<span class="gapbar"></span>')] * bool(boxes) + [format_html('<span class="later">+{}</span>', later)]
     if not boxes:
-        return mark_safe("")
+        return NOTHING
     return format_html(
-        '<span class="seats {}" role="img" aria-label="{}">{}</span>', "xl" if large else "", ". ".join(spoken), mark_safe("".join(boxes))
+        '<span class="seats {}" role="img" aria-label="{}">{}</span>', "xl" if large else "", ". ".join(spoken), SafeString("".join(boxes))
     )
 
 
@@ -305,7 +305,7 @@ def pager(next: str | None, previous: str | None, first: str | None = None) -> d
 @register.filter(is_safe=True)
 def markdown(text: str | None) -> SafeString:
     """People's Markdown, rendered and sanitised."""
-    return mark_safe(to_html(text)) if text else mark_safe("")
+    return SafeString(to_html(text)) if text else NOTHING
 
 
 @register.filter

@@ -10,6 +10,7 @@ from typing import Any
 from django.core.serializers.json import DjangoJSONEncoder
 from django.http import HttpResponse
 
+from changemgmt.architecture.impact import in_words
 from changemgmt.changes.queries import visible
 from changemgmt.core.errors import Invalid
 from changemgmt.preview.queries import impact_of
@@ -49,15 +50,6 @@ def as_csv(affected: list[dict[str, Any]]) -> str:
         shown = {"trust": "confirmed"} | row | {"name": names.get(row["key"], ""), "path": in_words(row["path"])}
         writer.writerow([cell(shown[name]) for name in COLUMNS])
     return out.getvalue()
-
-
-def in_words(path: list[dict[str, Any]]) -> str:
-    """A path by the keys of its stops, each with the relation that leads on to the next."""
-    words = [path[0]["key"]]
-    for step in path[1:]:
-        doubt = f", {step['trust']}" if "trust" in step else ""
-        words.append(f"-> ({step['relation']}{', backward' if step['direction'] == 'backward' else ''}{doubt}) {step['key']}")
-    return " ".join(words)
 
 
 def cell(value: Any) -> Any:

@@ -33,6 +33,7 @@ class Limited(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         try:
             piece = self.stream.read(min(len(buffer), 1 << 20))
+        # zipfile says NotImplementedError of a packing it does not know, and RuntimeError of a password.
         except (OSError, EOFError, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
             raise Invalid.field("file", f"{self.name_shown} can't be unpacked: {error}.") from None
         self.left -= len(piece)

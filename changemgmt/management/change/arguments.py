@@ -34,7 +34,11 @@ def add_acts(parser: ArgumentParser) -> None:
     add_records(act)
     add_content(act)
     add_questions(act)
-    add_approving(act)
+    add_voting(act)
+    add_seats(act)
+    add_conditions(act)
+    add_deciding(act)
+    add_guests(act)
     add_doing(act)
 
 
@@ -128,7 +132,7 @@ def add_questions(act: Callable[..., ArgumentParser]) -> None:
     act("gate", asking.gate, "may it be deployed now; ends with 1 when not", writes=False)
 
 
-def add_approving(act: Callable[..., ArgumentParser]) -> None:
+def add_voting(act: Callable[..., ArgumentParser]) -> None:
     for name, run, option, words in (
         ("vote", approving.vote, "--vote", "vote at your open seat"),
         ("cab-review", approving.cab_review, "--decision", "vote at your seat in the CAB"),
@@ -141,6 +145,9 @@ def add_approving(act: Callable[..., ArgumentParser]) -> None:
         signed(vote)
         if name == "vote":
             vote.add_argument("--level", type=int)
+
+
+def add_seats(act: Callable[..., ArgumentParser]) -> None:
     again = act("reconfirm", approving.reconfirm, "say again what you said in the round before, where nothing you watch has moved")
     again.add_argument("--seat", type=int, metavar="ID", help="which vote, where there are several")
     again.add_argument("--digest", help=DIGEST)
@@ -157,6 +164,9 @@ def add_approving(act: Callable[..., ArgumentParser]) -> None:
     back = act("withdraw", approving.withdraw, "take your vote back, until the work starts")
     back.add_argument("--seat", type=int, metavar="ID", help="which vote, where you gave several")
     back.add_argument("--reason", default="")
+
+
+def add_conditions(act: Callable[..., ArgumentParser]) -> None:
     evidence = act("evidence", approving.evidence, "show that a condition is met")
     evidence.add_argument("id", type=int)
     given = evidence.add_mutually_exclusive_group(required=True)
@@ -167,6 +177,8 @@ def add_approving(act: Callable[..., ArgumentParser]) -> None:
     accept.add_argument("id", type=int)
     accept.add_argument("--comment", default="")
 
+
+def add_deciding(act: Callable[..., ArgumentParser]) -> None:
     override = act("override", overriding.override, "ask for a level to be decided in spite of its votes, or confirm or withdraw that")
     override.add_argument("--level", help="its name, number or id")
     override.add_argument("--decision", choices=["approve", "reject"])
@@ -174,13 +186,15 @@ def add_approving(act: Callable[..., ArgumentParser]) -> None:
     second = override.add_mutually_exclusive_group()
     second.add_argument("--confirm", type=int, metavar="ID", help="as the second person")
     second.add_argument("--withdraw", type=int, metavar="ID", help="as who asked")
-
     act("queue", queueing.queue, "what waits for your vote, in the order in which it is best done", number=False, writes=False)
     several = act("bulk-vote", queueing.vote_on_several, "the same vote on several changes of one template", number=False)
     several.add_argument("votes", nargs="+", metavar="ID=DIGEST", help="as `queue` prints them")
     several.add_argument("--vote", choices=["approve", "reject", "abstain"], required=True)
     several.add_argument("--comment", default="")
     signed(several)
+
+
+def add_guests(act: Callable[..., ArgumentParser]) -> None:
     asked = act("guests", inviting.guests, "who was asked without an account; ask somebody, or take it back")
     ways = asked.add_mutually_exclusive_group()
     ways.add_argument("--invite", metavar="NAME", help="their name; --seat, --email and --code-to belong to it")

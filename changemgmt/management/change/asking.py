@@ -6,7 +6,7 @@ import sys
 from datetime import timedelta
 from typing import Any
 
-from changemgmt.architecture.impact import trusted
+from changemgmt.architecture.impact import in_words, trusted
 from changemgmt.assessment.queries import assessment_of
 from changemgmt.core.time import rfc3339
 from changemgmt.lifecycle import assess as assessing
@@ -96,16 +96,7 @@ def impact(call: Call) -> None:
 
 def reached_line(row: dict[str, Any]) -> str:
     """One component that is reached, and why."""
-    return f"  {row['score']:.2f}  {row['effect']:8}  {row['layer']:12}  {row['key']}  {path(row['path'])}"
-
-
-def path(steps: list[dict[str, Any]]) -> str:
-    """An explaining path as one reads it."""
-    words = [
-        step["key"] if "relation" not in step else ("→" if step["direction"] == "forward" else "←") + f" {step['relation']} {step['key']}"
-        for step in steps
-    ]
-    return " ".join(words)
+    return f"  {row['score']:.2f}  {row['effect']:8}  {row['layer']:12}  {row['key']}  {in_words(row['path'])}"
 
 
 def windows(call: Call) -> None:

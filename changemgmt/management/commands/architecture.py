@@ -12,7 +12,7 @@ from tqdm import tqdm
 from changemgmt.accounts.models import User
 from changemgmt.accounts.queries import people_with_role
 from changemgmt.architecture.exports import EXPORTS, LIVE
-from changemgmt.architecture.impact import impact_of_components, trusted
+from changemgmt.architecture.impact import impact_of_components, in_words, trusted
 from changemgmt.architecture.importers.files import of_path
 from changemgmt.architecture.imports import READERS
 from changemgmt.architecture.models import ImportRun
@@ -167,11 +167,3 @@ def as_text(run: ImportRun) -> str:
     if len(run.skipped) > SHOWN:
         lines.append(f"  … and {len(run.skipped) - SHOWN} more (see --json)")
     return "\n".join(lines)
-
-
-def in_words(path: list[dict[str, str]]) -> str:
-    """An explaining path as one reads it."""
-    words = [path[0]["key"]]
-    for step in path[1:]:
-        words.append(f"→ {step['relation']} → {step['key']}" if step["direction"] == "forward" else f"← {step['relation']} ← {step['key']}")
-    return " ".join(words)

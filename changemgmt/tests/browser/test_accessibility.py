@@ -10,7 +10,7 @@ import re
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email import message_from_string
 from pathlib import Path
@@ -168,16 +168,20 @@ def partners(site: Site) -> dict[str, str]:
 
 def mail_link(site: Site, address: str, number: str) -> str:
     """The path of the first link to a vote in the mail about this change to this address."""
+    return mailed(site, lambda text: f"To: {address}" in text and number in text, r"/approvals/link/[\w-]+/")
+
+
+def mailed(site: Site, wanted: Callable[[str], bool], link: str) -> str:
+    """The first link of this form in a mail that is wanted, the newest first."""
     for _ in range(300):
-        for file in Path(site.data_dir, "mail").glob("*"):
-            for text in file.read_text().split("-" * 79):
-                if f"To: {address}" in text and number in text:
-                    parts = message_from_string(text.strip()).walk()
-                    bodies = [part.get_payload(decode=True).decode() for part in parts if part.get_content_type() == "text/plain"]  # type: ignore[union-attr]
-                    if found := re.search(r"/approvals/link/[\w-]+/", "".join(bodies)):
-                        return found.group(0)
-        time.sleep(0.1)
-    raise AssertionError(f"no mail with a link to {address} came within half a minute")
+        for file in sorted(Path(site.data_dir, "mail").glob("*"), reverse=True):
+            for text in filter(wanted, file.read_text().split("-" * 79)):
+                parts = message_from_string(text.strip()).walk()
+                bodies = [str(part.get_payload(decode=True), "utf-8") for part in parts if part.get_content_type() == "text/plain"]  # type: ignore[arg-type]
+                if found := re.search(link, "".join(bodies)):
+                    return found.group(0)
+        time.sleep(0.1)  # the worker, a process of its own, sends it when it comes to it
+    raise AssertionError(f"no mail with {link} came within half a minute")
 
 
 def first(site: Site, path: str, who: str = "max") -> Any:
@@ -192,12 +196,7 @@ def reset_link(site: Site) -> str:
     assert token
     body = urllib.parse.urlencode({"csrfmiddlewaretoken": token.group(1), "email": "stella@archisurance.example"}).encode()
     opener.open(urllib.request.Request(forgotten, body, {"Referer": forgotten}))
-    for _ in range(300):
-        for mail in sorted(Path(site.data_dir, "mail").glob("*"), reverse=True):
-            if found := re.search(r"/password/[^/\s]+/[^/\s]+/", mail.read_text()):
-                return found.group(0)
-        time.sleep(0.1)
-    raise AssertionError("no mail with a link came within half a minute")
+    return mailed(site, lambda text: "To: stella@" in text, r"/password/[^/\s]+/[^/\s]+/")
 
 
 def checked(tab: Tab) -> list[str]:

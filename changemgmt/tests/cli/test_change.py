@@ -169,7 +169,7 @@ def test_risk_preview_impact_windows_and_gate(run, cast, shop, now):
     assert run(cast.rita, "preview", change.number, "--compute")["state"] == "ready"
     refused(run, cast.vera, "preview", change.number, "--compute")
     assert "shop/checkout" in {row["key"] for row in run(None, "impact", change.number)["affected"]}
-    assert "→ serving shop/api" in run(None, "impact", change.number, as_text=True)
+    assert "→ serving → shop/api" in run(None, "impact", change.number, as_text=True)
     assert len(run(None, "windows", change.number, "--limit", "3")) == 3
     end = refused(run, None, "gate", change.number)
     assert json.loads(end.out)["allowed"] is False
