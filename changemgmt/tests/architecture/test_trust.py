@@ -450,7 +450,7 @@ def test_the_impact_is_downloaded_whole_and_no_cell_runs_as_a_formula(wide, brow
     rows = list(csv.DictReader(io.StringIO(answer.content.decode())))
     assert (len(rows), tuple(rows[0]), answer["Content-Disposition"]) == (73, COLUMNS, f'attachment; filename="{wide.number}-impact.csv"')
     assert {row["name"] for row in rows if row["key"] == "far/00"} == {"'=cmd far/00"}
-    assert rows[-1]["path"] == "till -> (serving, unconfirmed) shop -> (serving) site"
+    assert rows[-1]["path"] == "till → serving (unconfirmed) → shop → serving → site"
     assert [cell(value) for value in ("+1", "-1", "@a", "\ta", "\ra", "a", 1)] == ["'+1", "'-1", "'@a", "'\ta", "'\ra", "a", 1]
     told = client.get(f"{url}?as=json").json()
     assert (len(told["affected"]), told["untrusted"]) == (73, 2)
