@@ -8,8 +8,8 @@ from typing import Any
 
 from changemgmt.core.errors import Invalid
 
-from .graph import current_rules, graph_at
-from .models import Component, ComponentType, Relation
+from .graphs import current_rules, graph_at
+from .models import Component, ComponentType
 from .overlay import Bounds
 from .propagation import Reach, Reached, propagate
 from .queries import exists, portions, trusted_since
@@ -52,7 +52,7 @@ def in_words(path: Sequence[Mapping[str, Any]]) -> str:
 
 
 def shown(one: Reached) -> dict[str, Any]:
-    """A reached component as the API shows it; `summed` gives its doubtful relations their keys."""
+    """A reached component as the API shows it."""
     return {
         "key": one.key,
         "layer": one.layer,
@@ -74,7 +74,6 @@ def summed(reached: Reach, direct: Sequence[str]) -> dict[str, Any]:
     """
     affected = [shown(one) for one in reached]
     sure = affected[: reached.sure]
-    name_relations(affected[reached.sure :])
     services = set(ComponentType.objects.filter(is_service=True).values_list("name", flat=True))
     return {
         "affected": affected,
@@ -83,15 +82,6 @@ def summed(reached: Reach, direct: Sequence[str]) -> dict[str, Any]:
         "services": [row["key"] for row in sure if row["type"] in services],
         "untrusted": len(affected) - len(sure),
     }
-
-
-def name_relations(rows: Iterable[dict[str, Any]]) -> None:
-    """Give the doubtful steps of these paths the keys of their relations, in place of the ids."""
-    steps = [step for row in rows for step in row["path"] if "id" in step]
-    ids = sorted({step["id"] for step in steps})
-    keys = {pk: key for portion in portions(ids) for pk, key in Relation.objects.filter(pk__in=portion).values_list("pk", "key")}
-    for step in steps:
-        step["relation_key"] = keys.get(step.pop("id"), "")
 
 
 def trusted(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping
-from copy import copy
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from .graph import BACKWARD, FORWARD, Graph, Rule
-from .trust import ALWAYS, CONFIRMED, doubtful, trust_at
+from .trust import ALWAYS, CONFIRMED, trust_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +61,13 @@ class Overlay:
     """How the graph differs once the change is done. Nothing is copied: the search looks at both."""
 
     removed_components: frozenset[str] = frozenset()
-    removed_relations: frozenset[int] = frozenset()
+    removed_relations: frozenset[str] = frozenset()
     nodes: tuple[Node, ...] = ()
     links: tuple[Link, ...] = ()
 
 
+# Place of the origin in what was asked for, target, kind, number of the relation.
+HalfEdges = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 NOTHING = Overlay()
 DEFAULT_BOUNDS = Bounds()
 
@@ -93,30 +93,30 @@ class View:
         self.removed = graph.relation_numbers(overlay.removed_relations) if overlay.removed_relations else None
         self.extra_source, self.extra_to, self.extra_kind, self.extra_link = self._half_edges()
         self.since = bounds.confirmed_since
-        # Of the relations of the graph, then of those of the overlay.
-        further = np.array([link.confirmed for link in overlay.links], dtype=np.int64)
-        self.doubtful = doubtful(np.concatenate((graph.confirmed, further)) if len(further) else graph.confirmed, self.since)
-        self.sure = False
+        self.link_confirmed = np.array([link.confirmed for link in overlay.links], dtype=np.int64)
 
-    def surely(self) -> View:
-        """The same view with only those relations that are confirmed; itself where all of them are."""
-        if self.doubtful is None:
-            return self
-        found = copy(self)
-        found.sure = True
-        return found
+    def confirmed(self, number: np.ndarray) -> np.ndarray:
+        """When these relations were confirmed: those of the graph, and after them those of the overlay."""
+        further = number - len(self.graph.relation_keys)
+        if not len(self.link_confirmed):
+            return self.graph.confirmed[number]
+        base = self.graph.confirmed[np.minimum(number, len(self.graph.relation_keys) - 1)] if len(self.graph.relation_keys) else number
+        return np.where(further < 0, base, self.link_confirmed[np.maximum(further, 0)])
+
+    def doubtful(self, number: np.ndarray) -> np.ndarray:
+        """Which of these relations are stale or unconfirmed."""
+        return np.zeros(len(number), bool) if self.since is None else self.confirmed(number) < self.since
 
     def trust(self, number: int) -> str:
         """The trust of a relation by its number; what the change itself makes is confirmed by it."""
         if self.since is None or number < 0:
             return CONFIRMED
-        further = number - len(self.graph.relation_ids)
-        return trust_at(int(self.graph.confirmed[number]) if further < 0 else self.overlay.links[further].confirmed, self.since)
+        return trust_at(int(self.confirmed(np.array([number]))[0]), self.since)
 
-    def named(self, number: int) -> dict[str, Any]:
-        """By what a relation is found: its database id, or its key where it is one of the overlay."""
-        further = number - len(self.graph.relation_ids)
-        return {"id": int(self.graph.relation_ids[number])} if further < 0 else {"relation_key": self.overlay.links[further].key}
+    def relation_key(self, number: int) -> str:
+        """The key of a relation by its number."""
+        further = number - len(self.graph.relation_keys)
+        return self.graph.relation_keys[number] if further < 0 else self.overlay.links[further].key
 
     def _allowed(self, rules: Mapping[str, Rule]) -> np.ndarray | None:
         """Per relation type, which layers it conducts between; the last column is for nodes without a layer."""
@@ -179,7 +179,7 @@ class View:
         inner = {pair: place for place, pair in enumerate(sorted(spots))}
         return np.array([spot - 1 + (inner[spot, key] + 1) * step for spot, key in spots])
 
-    def out(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def out(self, places: np.ndarray) -> HalfEdges:
         """All half-edges that conduct from these (sorted) nodes: place in `places`, target, kind, number of the relation."""
         base = places[: np.searchsorted(places, self.graph.size)]
         first, last = self.graph.start[base], self.graph.start[base + 1]
@@ -190,18 +190,14 @@ class View:
         keep = self.weights[kind] > 0 if len(self.weights) else np.zeros(len(kind), bool)
         if self.removed is not None:
             keep &= ~np.isin(self.graph.relation[edges], self.removed)
-        if self.sure and self.doubtful is not None:
-            keep &= ~self.doubtful[self.graph.relation[edges]]
         origin, edges = origin[keep], edges[keep]
         parts = origin, self.graph.to[edges].astype(np.int64), self.graph.kind[edges], self.graph.relation[edges]
         return self._with_extra(places, parts) if len(self.extra_source) and len(places) else parts
 
-    def _with_extra(self, places: np.ndarray, parts: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def _with_extra(self, places: np.ndarray, parts: HalfEdges) -> HalfEdges:
         spot = np.minimum(np.searchsorted(places, self.extra_source), len(places) - 1)
         keep = (places[spot] == self.extra_source) & (self.weights[self.extra_kind] > 0)
-        number = self.extra_link + len(self.graph.relation_ids)
-        if self.sure and self.doubtful is not None:
-            keep &= ~self.doubtful[number]
+        number = self.extra_link + len(self.graph.relation_keys)
         extra = spot[keep], self.extra_to[keep], self.extra_kind[keep], number[keep]
         one, two, three, four = (np.concatenate(pair) for pair in zip(parts, extra, strict=True))
         return one, two, three, four

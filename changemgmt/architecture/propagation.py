@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .graph import BACKWARD, FORWARD, Graph, Rule
-from .overlay import DEFAULT_BOUNDS, NOTHING, Bounds, Overlay, View
+from .overlay import DEFAULT_BOUNDS, NOTHING, Bounds, HalfEdges, Overlay, View
 from .trust import CONFIRMED, WORST
 
 DIRECTIONS = ("forward", "backward")
@@ -33,8 +33,8 @@ class EdgeSeed:
     type: str
     target: str
     severity: float
-    id: int | None = None
-    """Its database id, where it is in the graph."""
+    key: str | None = None
+    """Its own key, where it is in the graph."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,10 @@ class Reached:
 
 @dataclass
 class Found:
-    """The outcome of one search. Each improvement of a node is an entry; a node's last entry is its best."""
+    """The outcome of one search. Each improvement of a node is an entry; a node's last entry is its best.
+
+    `sure`: only confirmed relations were followed. `complete`: none was left out for that.
+    """
 
     view: View
     score: np.ndarray
@@ -66,6 +69,7 @@ class Found:
     level: np.ndarray
     relation: np.ndarray
     sure: bool
+    complete: bool
 
     def reached(self) -> np.ndarray:
         """The nodes that were reached over at least one relation or are seeds, in number order."""
@@ -75,7 +79,7 @@ class Found:
         return self.level[self.entry[places]]
 
     def path(self, place: int) -> tuple[dict[str, Any], ...]:
-        """The best path to a node, as the API writes it. Steps over doubtful relations say so, with the relation's id."""
+        """The best path to a node, as the API writes it. Steps over doubtful relations say so, with the relation's key."""
         steps: list[dict[str, Any]] = []
         entry = int(self.entry[place])
         while True:
@@ -88,14 +92,14 @@ class Found:
 
     def _doubt(self, number: int) -> dict[str, Any]:
         trust = self.view.trust(number)
-        return {} if trust == CONFIRMED else {"trust": trust, **self.view.named(number)}
+        return {} if trust == CONFIRMED else {"trust": trust, "relation_key": self.view.relation_key(number)}
 
 
 class _Search:
     """One run over a view. Entry 0 is nobody's."""
 
-    def __init__(self, view: View, bounds: Bounds) -> None:
-        self.view, self.bounds = view, bounds
+    def __init__(self, view: View, bounds: Bounds, sure: bool) -> None:
+        self.view, self.bounds, self.sure, self.complete = view, bounds, sure, True
         self.score = np.zeros(view.size)
         self.entry = np.zeros(view.size, dtype=np.int64)
         self.nodes, self.parents, self.kinds, self.levels = [np.array([-1])], [np.array([0])], [np.array([-1])], [np.array([0])]
@@ -132,11 +136,15 @@ class _Search:
             np.concatenate(self.kinds),
             np.concatenate(self.levels),
             np.concatenate(self.relations),
-            self.view.sure or self.view.doubtful is None,
+            self.sure,
+            self.complete,
         )
 
     def _starts(self, edges: Sequence[tuple[int, int, int, float, int]]) -> tuple[np.ndarray, ...] | None:
         """Changed relations as candidates of the first level. Their origin gets an entry of its own, which reaches nothing else."""
+        if self.sure:
+            everything, edges = edges, [edge for edge in edges if self.view.trust(edge[4]) == CONFIRMED]
+            self.complete &= len(edges) == len(everything)
         if not edges:
             return None
         origin, target, kind = (np.array([edge[column] for edge in edges], dtype=np.int64) for column in range(3))
@@ -146,7 +154,7 @@ class _Search:
 
     def step(self, front: np.ndarray, rank: np.ndarray, level: int, starts: tuple[np.ndarray, ...] | None) -> tuple[np.ndarray, np.ndarray]:
         """Follow every relation of the front once; answers the nodes that improved (sorted) and the order of their paths."""
-        origin, target, kind, number = self.view.out(front)
+        origin, target, kind, number = self._followed(front)
         product = self.score[front][origin] * self.view.weights[kind] if len(kind) else np.zeros(0)
         candidates: tuple[np.ndarray, ...] = (target, product, self.entry[front][origin], rank[origin], kind, number, front[origin])
         if starts is not None:
@@ -165,6 +173,16 @@ class _Search:
         place[np.lexsort((self.view.order(target), order))] = np.arange(len(target))
         return target, place
 
+    def _followed(self, front: np.ndarray) -> HalfEdges:
+        """The half-edges that lead on from the front; only those over confirmed relations, where the search is to be sure."""
+        parts = self.view.out(front)
+        doubt = self.view.doubtful(parts[3]) if self.sure else None
+        if doubt is None or not doubt.any():
+            return parts
+        self.complete = False
+        origin, target, kind, number = (part[~doubt] for part in parts)
+        return origin, target, kind, number
+
 
 def _best(target: np.ndarray, product: np.ndarray, order: np.ndarray, number: np.ndarray) -> np.ndarray:
     """Per target the candidate of the greatest product, then of the first path, then of the first relation."""
@@ -176,16 +194,16 @@ def _best(target: np.ndarray, product: np.ndarray, order: np.ndarray, number: np
     return sort[first]
 
 
-def search(view: View, seeds: Mapping[str, float], edges: Sequence[EdgeSeed] = (), *, bounds: Bounds) -> Found:
-    """Everything reached in one view. Seeds that are not there are left out."""
+def search(view: View, seeds: Mapping[str, float], edges: Sequence[EdgeSeed] = (), *, bounds: Bounds, sure: bool = True) -> Found:
+    """Everything reached in one view over confirmed relations, or over all. Seeds that are not there are left out."""
     places = {place: severity for key, severity in seeds.items() if (place := view.place(key)) is not None}
-    return _Search(view, bounds).run(places, list(_directed(view, edges)))
+    return _Search(view, bounds, sure).run(places, list(_directed(view, edges)))
 
 
 def searches(view: View, seeds: Mapping[str, float], edges: Sequence[EdgeSeed] = (), *, bounds: Bounds) -> list[Found]:
-    """What is reached over confirmed relations, and what is reached over all of them; one search where all are confirmed."""
-    found = [search(view.surely(), seeds, edges, bounds=bounds)]
-    return found if view.doubtful is None else [*found, search(view, seeds, edges, bounds=bounds)]
+    """What is reached over confirmed relations, and what is reached over all of them; one search where it met no others."""
+    found = search(view, seeds, edges, bounds=bounds)
+    return [found] if found.complete else [found, search(view, seeds, edges, bounds=bounds, sure=False)]
 
 
 def _directed(view: View, edges: Sequence[EdgeSeed]) -> Iterator[tuple[int, int, int, float, int]]:
@@ -194,9 +212,8 @@ def _directed(view: View, edges: Sequence[EdgeSeed]) -> Iterator[tuple[int, int,
         one, two, kind = view.place(edge.source), view.place(edge.target), view.kinds.get(edge.type)
         if one is None or two is None or kind is None:
             continue
-        number = next(iter(view.graph.relation_numbers([edge.id]).tolist()), -1) if edge.id is not None else -1
-        if view.sure and view.trust(number) != CONFIRMED:
-            continue
+        known = view.graph.relation_keys.find(edge.key) if edge.key is not None else None
+        number = -1 if known is None else known
         for direction, first, second in ((FORWARD, one, two), (BACKWARD, two, one)):
             if view.weights[2 * kind + direction] > 0:
                 yield first, second, 2 * kind + direction, edge.severity, number
@@ -275,7 +292,7 @@ def ranked(found: Sequence[Found], seeds: frozenset[str], effects: Mapping[str, 
     places, which = _better(found)
     view, base = found[-1].view, found[-1].view.graph
     own = {place for key in seeds if (place := view.place(key)) is not None}
-    keep = np.array([_is_component(view, place) for place in places.tolist()], bool) if view.places else base.is_component[places]
+    keep = np.array([_is_component(view, place) for place in places.tolist()], bool) if view.places else base.layer[places] >= 0
     keep &= ~np.isin(places, np.fromiter(own, dtype=np.int64))
     places, which = places[keep], which[keep]
     score = np.empty(len(places))
@@ -289,7 +306,7 @@ def ranked(found: Sequence[Found], seeds: frozenset[str], effects: Mapping[str, 
 
 
 def _is_component(view: View, place: int) -> bool:
-    return bool(view.graph.is_component[place]) if place < view.graph.size else view.extra[view.key(place)] is not None
+    return bool(view.graph.layer[place] >= 0) if place < view.graph.size else view.extra[view.key(place)] is not None
 
 
 def _better(found: Sequence[Found]) -> tuple[np.ndarray, np.ndarray]:

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-import numpy as np
-
 from .rules import RELATION, Image
 
 CONFIRMED, STALE, UNCONFIRMED, REFUTED = "confirmed", "stale", "unconfirmed", "refuted"
@@ -35,14 +33,6 @@ def trust_at(confirmed: int, since: int) -> str:
 def seconds(moment: datetime | None) -> int:
     """Whole seconds since 1970; NEVER for no moment."""
     return NEVER if moment is None else int(moment.timestamp())
-
-
-def doubtful(confirmed: np.ndarray, since: int | None) -> np.ndarray | None:
-    """Which relations (by number) are stale or unconfirmed; None where none is, or where nobody asks."""
-    if since is None:
-        return None
-    found = confirmed < since
-    return found if found.any() else None
 
 
 def said_now(steps: Sequence[Image], now: str) -> list[Image]:

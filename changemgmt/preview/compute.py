@@ -9,9 +9,10 @@ from typing import Any
 
 from changemgmt.architecture.catalogue import Catalogue
 from changemgmt.architecture.effects import effects
-from changemgmt.architecture.graph import Graph, current_rules, graph_at
+from changemgmt.architecture.graph import Graph
+from changemgmt.architecture.graphs import current_rules, graph_at
 from changemgmt.architecture.impact import summed, trusted
-from changemgmt.architecture.models import Component, Layer, Relation
+from changemgmt.architecture.models import Component, Layer
 from changemgmt.architecture.overlay import DEFAULT_BOUNDS, Bounds, Link, Node, Overlay, View
 from changemgmt.architecture.propagation import EdgeSeed, Reach, ranked, searches
 from changemgmt.architecture.queries import confirmed, images, portions, trusted_since
@@ -121,7 +122,6 @@ def _seeds(
     """Severity by component and by relation, by what is done to them."""
     seeds: dict[str, dict[str, float]] = {CREATE: {}, UPDATE: {}, DELETE: {}}
     edges: dict[str, list[EdgeSeed]] = {CREATE: [], UPDATE: [], DELETE: []}
-    ids = _relation_ids(step.key for step in steps if step.object == RELATION and step.before)
     for proposal, step in zip(proposals, steps, strict=True):
         image = step.after or step.before
         if image is None:
@@ -130,13 +130,8 @@ def _seeds(
         if proposal.object == COMPONENT:
             seeds[step.operation][proposal.key] = weight
         elif not image.get("refuted_at"):
-            edges[step.operation].append(EdgeSeed(image["source"], image["type"], image["target"], weight, ids.get(step.key)))
+            edges[step.operation].append(EdgeSeed(image["source"], image["type"], image["target"], weight, step.key))
     return seeds, edges
-
-
-def _relation_ids(keys: Iterable[str]) -> dict[str, int]:
-    """Database ids of live relations by key."""
-    return {key: pk for portion in portions(sorted(keys)) for key, pk in Relation.objects.filter(key__in=portion).values_list("key", "pk")}
 
 
 def overlay_of(steps: Sequence[Image], graph: Graph) -> Overlay:
@@ -144,10 +139,9 @@ def overlay_of(steps: Sequence[Image], graph: Graph) -> Overlay:
     gone = [step for step in steps if step.after is None and step.before]
     made = [step.after for step in steps if step.before is None and step.after]
     links = [image for image in made if "source" in image]
-    numbers = _relation_ids(step.key for step in gone if step.object == RELATION).values()
     return Overlay(
         removed_components=frozenset(step.key for step in gone if step.object == COMPONENT),
-        removed_relations=frozenset(numbers),
+        removed_relations=frozenset(step.key for step in gone if step.object == RELATION),
         nodes=tuple(
             Node(image["key"], image["layer"], image["type"], image["criticality"], image["users"], image["needs"])
             for image in made

@@ -11,7 +11,8 @@ from django.db.models.functions import Coalesce
 from changemgmt.accounts.models import User
 from changemgmt.architecture.catalogue import Catalogue
 from changemgmt.architecture.effects import DOWN, effects
-from changemgmt.architecture.graph import Graph, Rule, current_rules, graph_at
+from changemgmt.architecture.graph import Graph, Rule
+from changemgmt.architecture.graphs import current_rules, graph_at
 from changemgmt.architecture.queries import images
 from changemgmt.architecture.rules import COMPONENT, OBJECTS, Image
 from changemgmt.changes.models import APPROVED, Change, Item, Reach, State

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from changemgmt.architecture.exports import EXPORTS, LIVE
-from changemgmt.architecture.graph import current_rules, graph_at
+from changemgmt.architecture.graphs import current_rules, graph_at
 from changemgmt.architecture.models import Component, ComponentType, Layer, Relation
 from changemgmt.architecture.overlay import Bounds
 from changemgmt.architecture.past import revision_of, source_at

@@ -37,16 +37,10 @@ MOMENTS = {
 
 def graph_of(layers, links, needs=None, trust=None):
     """`layers`: key -> layer; `links`: (key, source, type, target), where an end may be `relation:<key>`; `trust`: link -> its trust."""
-    ids = {key: place for place, key in enumerate(layers)}
-    numbers = {link[0]: place + 1000 for place, link in enumerate(links)}
-
-    def end(text):
-        return (None, numbers[text.removeprefix("relation:")]) if text.startswith("relation:") else (ids[text], None)
-
     return build(
         1,
-        [(ids[key], key, layer, "Thing", 3, 10, (needs or {}).get(key, {})) for key, layer in layers.items()],
-        [(numbers[key], key, kind, *end(source), *end(target), *(MOMENTS[trust[key]] if trust else ())) for key, source, kind, target in links],
+        [(key, layer, "Thing", 3, 10, (needs or {}).get(key, {})) for key, layer in layers.items()],
+        [(key, kind, source, target, *(MOMENTS[trust[key]] if trust else ())) for key, source, kind, target in links],
     )
 
 
@@ -193,7 +187,7 @@ def test_a_doubtful_step_says_so_and_names_its_relation():
     graph = graph_of(dict.fromkeys("abc", "business"), links, trust={"1": "stale", "2": "confirmed", "3": "unconfirmed"})
     found = {one.key: one for one in propagate(graph, {"a": 1.0}, rules=RULES, bounds=Bounds(confirmed_since=seconds(SINCE)))}
     assert (found["b"].trust, found["c"].trust, round(found["c"].score, 2)) == ("stale", "stale", 0.81)
-    assert found["c"].path[1] == {"relation": "serving", "direction": "forward", "key": "b", "trust": "stale", "id": 1000}
+    assert found["c"].path[1] == {"relation": "serving", "direction": "forward", "key": "b", "trust": "stale", "relation_key": "1"}
     assert "trust" not in found["c"].path[2]
     assert {one.trust for one in propagate(graph, {"a": 1.0}, rules=RULES)} == {"confirmed"}, "without a moment nobody asks"
 
@@ -210,8 +204,8 @@ def test_what_a_doubtful_relation_conducted_to_is_not_sure_when_the_relation_its
     graph = graph_of(dict.fromkeys("ab", "business"), [("1", "a", "serving", "b")], trust={"1": "stale"})
     bounds = Bounds(confirmed_since=seconds(SINCE))
     view = View(graph, RULES, bounds=bounds)
-    (one,) = ranked(searches(view, {}, [EdgeSeed("a", "serving", "b", 1.0, 1000)], bounds=bounds), frozenset(), {})
-    assert (one.key, one.trust, one.path[1]["id"]) == ("b", "stale", 1000)
+    (one,) = ranked(searches(view, {}, [EdgeSeed("a", "serving", "b", 1.0, "1")], bounds=bounds), frozenset(), {})
+    assert (one.key, one.trust, one.path[1]["relation_key"]) == ("b", "stale", "1")
     (new,) = ranked(searches(view, {}, [EdgeSeed("a", "serving", "b", 1.0)], bounds=bounds), frozenset(), {})
     assert new.trust == "confirmed", "what the change makes, it says"
 
@@ -240,7 +234,7 @@ def test_an_overlay_gives_what_the_whole_new_graph_gives(world, data):
     both = [*layers, *new_layers]
     new = [(f"n{place}", *data.draw(st.tuples(st.sampled_from(both), st.sampled_from(sorted(RULES)), st.sampled_from(both)))) for place in range(2)]
     overlay = Overlay(
-        removed_relations=frozenset(place + 1000 for place, link in enumerate(links) if link[0] in gone),
+        removed_relations=frozenset(gone),
         nodes=tuple(Node(key, layer, "Thing", 3, 10) for key, layer in new_layers.items()),
         links=tuple(Link(*link) for link in new),
     )
@@ -278,20 +272,19 @@ def test_a_deleted_relation_reaches_what_it_led_to_and_nothing_else():
 
 def test_results_are_ranked_by_score_then_criticality_then_users_then_key():
     rows = [
-        (1, "a", "x", "T", 3, 0, {}),
-        (2, "b", "x", "T", 2, 9, {}),
-        (3, "c", "x", "T", 5, 0, {}),
-        (4, "d", "x", "T", 2, 50, {}),
-        (5, "e", "x", "T", 2, 9, {}),
+        ("a", "x", "T", 3, 0, {}),
+        ("b", "x", "T", 2, 9, {}),
+        ("c", "x", "T", 5, 0, {}),
+        ("d", "x", "T", 2, 50, {}),
+        ("e", "x", "T", 2, 9, {}),
     ]
-    graph = build(1, rows, [(10 + to, f"r{to}", "serving", 1, None, to, None) for to in (2, 3, 4, 5)])
+    graph = build(1, rows, [(f"r{to}", "serving", "a", to) for to in "bcde"])
     assert [one.key for one in propagate(graph, {"a": 1.0}, rules=RULES)] == ["c", "d", "b", "e"]
 
 
 def effect_of(gone, needs, links, relations=()):
     graph = graph_of(dict.fromkeys("abcxyz", "business"), links, needs)
-    numbers = frozenset(place + 1000 for place, link in enumerate(links) if link[0] in relations)
-    return effects(graph, RULES, Overlay(frozenset(gone), numbers))
+    return effects(graph, RULES, Overlay(frozenset(gone), frozenset(relations)))
 
 
 TWO = [("1", "a", "serving", "x"), ("2", "b", "serving", "x"), ("3", "x", "serving", "y")]
@@ -318,7 +311,7 @@ def test_parallel_relations_of_one_supporter_count_once():
 
 def test_a_new_supporter_makes_up_for_the_one_that_goes():
     graph = graph_of(dict.fromkeys("abcxyz", "business"), TWO, {"x": {"serving": 2}})
-    overlay = Overlay(frozenset("a"), frozenset({1000}), links=(Link("n", "c", "serving", "x"),))
+    overlay = Overlay(frozenset("a"), frozenset("1"), links=(Link("n", "c", "serving", "x"),))
     assert effects(graph, RULES, overlay) == {"x": "degraded"}
 
 

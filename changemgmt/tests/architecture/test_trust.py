@@ -15,7 +15,7 @@ from django.test import Client
 
 from changemgmt.accounts.models import Team
 from changemgmt.architecture.exports import as_json
-from changemgmt.architecture.graph import graph_at
+from changemgmt.architecture.graphs import graph_at
 from changemgmt.architecture.impact import impact_of_components
 from changemgmt.architecture.models import Component, Relation, Revision, Source
 from changemgmt.architecture.queries import current_revision, images, relation_owners, trusted_since

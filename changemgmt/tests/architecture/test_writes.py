@@ -131,7 +131,7 @@ def test_merge_patch_follows_rfc_7386():
 
 
 def test_the_architecture_as_of_a_revision_is_what_it_was():
-    from changemgmt.architecture.graph import graph_at
+    from changemgmt.architecture.graphs import graph_at
     from changemgmt.architecture.queries import images_at
 
     do(component("a", owner="x"), component("b"), relation("a", "serving", "b", "r"), relation("a", "association", "relation:r", "q"))
