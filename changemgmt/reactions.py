@@ -153,11 +153,12 @@ REACTIONS: dict[str, tuple[Any, ...]] = {
 REACTIONS |= {
     f"{model}.{what}": (rebase_open_changes,) for model, what in product(("layer", "componenttype", "relationtype"), ("updated", "deleted"))
 }
+REACTIONS |= {f"propagationsettings.{what}": (rebase_open_changes,) for what in ("created", "updated", "deleted")}
 
 # What is configured in Django admin without a verb of its own: saved there, and that is all.
 CONFIGURED = (
     "user", "group", "orgunit", "team", "identity", "apitoken", "category", "typepolicy", "customfield", "template", "layer", "componenttype",
-    "relationtype", "source", "chain", "maintenancewindow", "freeze", "blackout", "businesscalendar", "risksettings", "riskrule",
+    "relationtype", "propagationsettings", "source", "chain", "maintenancewindow", "freeze", "blackout", "businesscalendar", "risksettings", "riskrule",
 )  # fmt: skip
 REACTIONS |= {kind: NOTHING for model, what in product(CONFIGURED, ("created", "updated", "deleted")) if (kind := f"{model}.{what}") not in REACTIONS}
 

@@ -370,6 +370,9 @@ class OneRelationType(OneOfTable):
 # Questions to the whole.
 
 
+BOUNDS = {"max_depth": "max_depth", "min_score": "min_score", "layers": "layers", "relation_types": "types"}
+
+
 class ImpactBody(StrictSerializer):
     components = serializers.ListField(child=Text(max_length=300), min_length=1, max_length=MOST_SEEDS)
     operation = serializers.ChoiceField(OPERATIONS, required=False)
@@ -402,10 +405,7 @@ class Impact(Resource):
         impact = impact_of_components(
             asked["components"],
             operation=asked.get("operation", UPDATE),
-            max_depth=asked.get("max_depth", 6),
-            min_score=asked.get("min_score", 0.05),
-            layers=asked.get("layers"),
-            types=asked.get("relation_types"),
+            bounds={BOUNDS[name]: asked[name] for name in BOUNDS if name in asked},
             now=self.now,
         )
         limit = request.query_params.get("limit", "")

@@ -21,6 +21,7 @@ from . import (
     overrides,
     plans,
     preview,
+    propagation,
     relation_trust,
     replay,
     saved_filters,
@@ -39,6 +40,7 @@ RESOURCES = (
     # What lies below `architecture/` and `changes/` of its own comes before what takes any key.
     imports,
     relation_trust,
+    propagation,
     architecture,
     changes,
     items,

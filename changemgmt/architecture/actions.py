@@ -16,7 +16,7 @@ from changemgmt.core.errors import Invalid, NotPossible
 from changemgmt.core.time import rfc3339
 
 from .catalogue import Catalogue
-from .models import Component, ComponentType, Layer, Relation, RelationType, Revision, Source
+from .models import Component, ComponentType, Layer, PropagationSettings, Relation, RelationType, Revision, Source
 from .queries import by_key, cascade, confirmed, current_revision, exists, images, portions, trusted_since
 from .rules import COMPONENT, CREATE, DELETE, RELATION, UPDATE, Image, Operation, ends, image_after, touched
 from .trust import JUDGED, said_now
@@ -310,7 +310,7 @@ def ids_of(relations: Iterable[dict[str, Any]]) -> dict[tuple[str, str], int]:
     return found
 
 
-def save_type(row: Layer | ComponentType | RelationType, *, actor: str, now: datetime, delete: bool = False) -> int:
+def save_type(row: Layer | ComponentType | RelationType | PropagationSettings, *, actor: str, now: datetime, delete: bool = False) -> int:
     """Save or delete a layer or type. What propagates may change by it, so it is a revision like any other; answers its number."""
     lock()
     name = f"{type(row)._meta.model_name}:{row.name}"

@@ -17,7 +17,7 @@ from changemgmt.core.time import utc_now
 
 from .actions import save_type
 from .fields import bad_schema
-from .models import Component, ComponentType, ImportRun, Layer, Relation, RelationType, Revision, Source
+from .models import Component, ComponentType, ImportRun, Layer, PropagationSettings, Relation, RelationType, Revision, Source
 
 
 class LinesField(forms.CharField):
@@ -85,6 +85,17 @@ class ComponentTypeForm(forms.ModelForm):
     class Meta:
         model = ComponentType
         fields = ("name", "layer", "icon", "is_service", "interface_attributes", "schema")
+
+
+@admin.register(PropagationSettings)
+class PropagationSettingsAdmin(RevisedAdmin):
+    """How far a change is followed and how much each operation weighs: one row."""
+
+    list_display = ("__str__", "max_depth", "min_score", "delete_weight", "update_weight", "interface_weight", "create_weight")
+    filter_horizontal = ("layers", "relation_types")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return super().has_add_permission(request) and not PropagationSettings.objects.exists()
 
 
 @admin.register(ComponentType)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -13,13 +15,16 @@ from django.db.models.functions import Collate
 
 from . import graph_files
 from .graph import ComponentRow, Graph, RelationRow, Rule, assembled, build
-from .models import Component, Relation, RelationType, Revision
-from .queries import confirmed, images_at, portions
+from .models import Component, PropagationSettings, Relation, RelationType, Revision
+from .overlay import Bounds
+from .queries import confirmed, images_at, portions, trusted_since
 from .revised import revised
-from .rules import COMPONENT, RELATION, RELATION_END
+from .rules import COMPONENT, RELATION, RELATION_END, SEVERITY, Severity
+from .trust import seconds
 
 IN_FILES = 20_000
 """From so many components and relations on, a graph is kept in files."""
+FAR = "type:propagationsettings:propagation"
 MOST_REVISED = 50_000
 """After so many touched keys it is built anew."""
 
@@ -31,26 +36,45 @@ class Newest(NamedTuple):
     token: str
 
 
-_kept: dict[str, Graph] = {}
+class Live(NamedTuple):
+    """The live architecture as propagation takes it: who touches whom, how each relation type conducts by name, how far a change is
+    followed, and how much each operation weighs. Trust is looked at by `bounds_at` only."""
+
+    graph: Graph
+    rules: dict[str, Rule]
+    bounds: Bounds
+    weights: Severity
+
+    def bounds_at(self, now: datetime) -> Bounds:
+        """The bounds at this moment, which says which relations count as confirmed."""
+        return replace(self.bounds, confirmed_since=seconds(trusted_since(now)))
+
+
+_kept: dict[str, Live] = {}
 _finding = threading.Lock()
 
 
-def graph_at(revision: int | None = None) -> Graph:
-    """The graph of a revision (None: the live one). The live one is made from that of the revision before, and kept until the next."""
-    live = newest()
-    if revision is not None and revision != live.number:
-        return _from_history(revision)
-    if not live.token:
-        return _from_live(live.number)
+def live() -> Live:
+    """The live architecture. It is kept until the next revision, and that is made from it: what decides propagation moves by revisions only."""
+    asked = newest()
+    if not asked.token:
+        return Live(_from_live(asked.number), current_rules(), *_far())
     with _finding:
-        while live.token not in _kept:
-            found, read = _found(live), live
-            live = newest()
+        while asked.token not in _kept:
+            found, read = Live(_found(asked), current_rules(), *_far()), asked
+            asked = newest()
             # Rows are read one after the other: what a revision wrote meanwhile may be among them in part.
-            if live == read:
+            if asked == read:
                 _kept.clear()
-                _kept[live.token] = found
-        return _kept[live.token]
+                _kept[asked.token] = found
+        return _kept[asked.token]
+
+
+def graph_at(revision: int | None = None) -> Graph:
+    """The graph of a revision (None: the live one)."""
+    if revision is None or revision == newest().number:
+        return live().graph
+    return _from_history(revision)
 
 
 def newest() -> Newest:
@@ -59,38 +83,40 @@ def newest() -> Newest:
     return Newest(number, str(token))
 
 
-def _found(live: Newest) -> Graph:
+def _found(asked: Newest) -> Graph:
     """The graph of the newest revision: from its files, from an earlier one, or from all rows."""
     root = settings.DATA_DIR / "graphs"
-    if graph := graph_files.load(root, live.token):
+    if graph := graph_files.load(root, asked.token):
         return graph
     with graph_files.alone(root):
-        if graph := graph_files.load(root, live.token):
+        if graph := graph_files.load(root, asked.token):
             return graph
-        base = _base(root, live)
-        graph = _revised(base[1], live) if base else None
+        base = _base(root, asked)
+        graph = _revised(base[1], asked) if base else None
         if graph is None:
-            base, graph = None, _from_live(live.number)
+            base, graph = None, _from_live(asked.number)
         large = graph.size + len(graph.relation_keys) >= IN_FILES
-        return graph_files.save(root, live.token, graph, base) if large else graph
+        return graph_files.save(root, asked.token, graph, base) if large else graph
 
 
-def _base(root: Any, live: Newest) -> tuple[str, Graph] | None:
+def _base(root: Any, asked: Newest) -> tuple[str, Graph] | None:
     """The newest earlier graph at hand, with its token."""
     there = [*_kept, *graph_files.tokens(root)]
-    found = Revision.objects.filter(token__in=there, number__lt=live.number).order_by("-number").values_list("token", flat=True).first()
+    found = Revision.objects.filter(token__in=there, number__lt=asked.number).order_by("-number").values_list("token", flat=True).first()
     token = str(found or "")
-    graph = _kept.get(token) or graph_files.load(root, token)
+    graph = _kept[token].graph if token in _kept else graph_files.load(root, token)
     return (token, graph) if graph else None
 
 
-def _revised(base: Graph, live: Newest) -> Graph | None:
+def _revised(base: Graph, asked: Newest) -> Graph | None:
     """The base with what was touched since; None where that is not known one by one, or too much."""
-    since = Revision.objects.filter(number__gt=base.revision, number__lte=live.number).values_list("touched", flat=True)
+    since = Revision.objects.filter(number__gt=base.revision, number__lte=asked.number).values_list("touched", flat=True)
     touched = {key for keys in since for key in keys}
-    if len(touched) > MOST_REVISED or "*" in touched or any(key.startswith("type:") for key in touched):
+    # Types and layers give the arrays their names; how far is looked is not among them.
+    named_anew = any(key.startswith("type:") and key != FAR for key in touched)
+    if len(touched) > MOST_REVISED or "*" in touched or named_anew:
         return None
-    return revised(base, live.number, touched, *rows_of(sorted(touched)))
+    return revised(base, asked.number, touched, *rows_of(sorted(touched)))
 
 
 def rows_of(keys: Sequence[str]) -> tuple[list[ComponentRow], list[RelationRow]]:
@@ -136,3 +162,14 @@ def current_rules() -> dict[str, Rule]:
     """How each relation type conducts now, by name."""
     types = RelationType.objects.prefetch_related("layers")
     return {row.name: Rule(row.propagation, row.weight, frozenset(layer.name for layer in row.layers.all())) for row in types}
+
+
+def _far() -> tuple[Bounds, Severity]:
+    """How far a change is followed and how much each operation weighs, as the administrators set it."""
+    row = PropagationSettings.objects.prefetch_related("layers", "relation_types").first()
+    if row is None:
+        return Bounds(), SEVERITY
+    layers, types = (frozenset(one.name for one in chosen.all()) or None for chosen in (row.layers, row.relation_types))
+    return Bounds(row.max_depth, row.min_score, layers, types), Severity(
+        row.delete_weight, row.update_weight, row.interface_weight, row.create_weight
+    )

@@ -3,43 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from changemgmt.core.errors import Invalid
 
-from .graphs import current_rules, graph_at
+from .graphs import live
 from .models import Component, ComponentType
-from .overlay import Bounds
 from .propagation import Reach, Reached, propagate
-from .queries import exists, portions, trusted_since
+from .queries import exists, portions
 from .rules import COMPONENT, DELETE, OPERATIONS, severity
-from .trust import CONFIRMED, seconds
+from .trust import CONFIRMED
 
 
 def impact_of_components(
     keys: Sequence[str],
     *,
     operation: str = "update",
-    max_depth: int | None = 6,
-    min_score: float = 0.05,
-    layers: Iterable[str] | None = None,
-    types: Iterable[str] | None = None,
+    bounds: Mapping[str, Any] | None = None,
     now: datetime,
 ) -> dict[str, Any]:
-    """The impact of doing `operation` to these components, as the API shows it. Unknown keys are Invalid."""
+    """The impact of doing `operation` to these components, as the API shows it. Unknown keys are Invalid.
+
+    `bounds`: what of `max_depth`, `min_score`, `layers` and `types` is other than the administrators set it.
+    """
     missing = sorted(set(keys) - exists(COMPONENT, keys))
     if missing:
         raise Invalid.field("components", f"There is no component {missing[0]!r}.")
     if operation not in OPERATIONS:
         raise Invalid.field("operation", f"Give one of {', '.join(OPERATIONS)}.")
-    graph = graph_at(None)
-    weight = severity(operation)
-    layers, types = (frozenset(names) if names is not None else None for names in (layers, types))
-    bounds = Bounds(max_depth, min_score, layers, types, seconds(trusted_since(now)))
+    now_live = live()
+    weight = severity(operation, weights=now_live.weights)
+    asked: dict[str, Any] = {name: frozenset(value) if isinstance(value, list) else value for name, value in (bounds or {}).items()}
     removed = frozenset(keys) if operation == DELETE else frozenset()
-    reached = propagate(graph, dict.fromkeys(keys, weight), rules=current_rules(), bounds=bounds, removed=removed)
-    return {"revision": graph.revision, "state": "ready", "direct": sorted(set(keys)), **summed(reached, sorted(set(keys)))}
+    far = replace(now_live.bounds_at(now), **asked)
+    reached = propagate(now_live.graph, dict.fromkeys(keys, weight), rules=now_live.rules, bounds=far, removed=removed)
+    return {"revision": now_live.graph.revision, "state": "ready", "direct": sorted(set(keys)), **summed(reached, sorted(set(keys)))}
 
 
 def in_words(path: Sequence[Mapping[str, Any]]) -> str:

@@ -1,6 +1,7 @@
 """The architecture: layers, types, components, relations, and the revisions that moved them."""
 
 import uuid
+from typing import Any
 
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
@@ -11,6 +12,10 @@ from simple_history.models import HistoricalRecords
 from changemgmt.accounts.models import OrgUnit
 
 no_control_characters = RegexValidator(r"^[^\x00-\x1f\x7f]+$", _("A key is text without control characters."))
+
+
+def severity_field(words: Any, default: float) -> Any:
+    return models.FloatField(words, default=default, validators=[MinValueValidator(0.01), MaxValueValidator(1.0)])
 
 
 class Layer(models.Model):
@@ -59,6 +64,42 @@ class RelationType(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class PropagationSettings(models.Model):
+    """The one row that says how far a change is followed and how much each operation weighs. Without it the published defaults hold."""
+
+    max_depth = models.PositiveSmallIntegerField(
+        _("steps at most"),
+        default=6,
+        validators=[MinValueValidator(1), MaxValueValidator(50)],
+        help_text=_("A path is followed for so many relations."),
+    )
+    min_score = models.FloatField(
+        _("score at least"),
+        default=0.05,
+        validators=[MinValueValidator(0.0001), MaxValueValidator(1.0)],
+        help_text=_("What is reached more weakly is left out."),
+    )
+    layers = models.ManyToManyField(Layer, blank=True, help_text=_("Only components of these layers are entered; none chosen means all."))
+    relation_types = models.ManyToManyField(RelationType, blank=True, help_text=_("Only these are followed; none chosen means all."))
+    delete_weight = severity_field(_("severity of a deletion or replacement"), 1.0)
+    update_weight = severity_field(_("severity of an update"), 0.8)
+    interface_weight = severity_field(_("severity of an update of an interface attribute"), 0.9)
+    create_weight = severity_field(_("severity of a creation"), 0.6)
+
+    name = "propagation"
+
+    class Meta:
+        verbose_name = verbose_name_plural = _("propagation settings")
+        constraints = [models.CheckConstraint(condition=Q(pk=1), name="propagation_settings_one_row")]
+
+    def __str__(self) -> str:
+        return str(_("Propagation settings"))
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.pk = 1
+        super().save(*args, **kwargs)
 
 
 class Component(models.Model):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ from django.db.models import Model, ProtectedError
 from changemgmt.accounts.models import User
 from changemgmt.architecture.actions import Applied, apply_operations, save_type
 from changemgmt.architecture.fields import bad_schema
-from changemgmt.architecture.models import ComponentType, Layer, RelationType
+from changemgmt.architecture.models import ComponentType, Layer, PropagationSettings, RelationType
 from changemgmt.architecture.queries import component, relation
 from changemgmt.architecture.rules import COMPONENT, CREATE, DELETE, RELATION, UPDATE
 from changemgmt.architecture.validation import check_items
@@ -22,7 +22,8 @@ from changemgmt.core.errors import Invalid, NotFound, NotPermitted, NotPossible
 
 from .import_architecture import EDITORS, may_import
 
-Row = TypeVar("Row", Layer, ComponentType, RelationType)
+Row = TypeVar("Row", Layer, ComponentType, RelationType, PropagationSettings)
+PROPAGATION = ("max_depth", "min_score", "delete_weight", "update_weight", "interface_weight", "create_weight")
 
 VERBS = {CREATE: "created", UPDATE: "updated", DELETE: "deleted"}
 
@@ -109,6 +110,30 @@ def save_relation_type(name: str | None, fields: Mapping[str, Any], *, actor: Us
     return _save(RelationType, name, values, {} if layers is None else {"layers": layers}, actor=actor, now=now)
 
 
+def save_propagation(fields: Mapping[str, Any], *, actor: User, now: datetime) -> PropagationSettings:
+    """Write how far changes are followed; `layers` and `relation_types` are names, empty for all."""
+    values: dict[str, Any] = dict(fields)
+    many: dict[str, list[Any]] = {}
+    if "layers" in values:
+        many["layers"] = [_layer(name, "layers") for name in values.pop("layers")]
+    if "relation_types" in values:
+        many["relation_types"] = _relation_types(values.pop("relation_types"))
+    there = PropagationSettings.objects.exists()
+    return _save(PropagationSettings, PropagationSettings.name if there else None, values, many, actor=actor, now=now)
+
+
+def _relation_types(names: Sequence[str]) -> list[RelationType]:
+    found = list(RelationType.objects.filter(name__in=names))
+    if missing := sorted(set(names) - {row.name for row in found}):
+        raise Invalid.field("relation_types", f"There is no relation type {missing[0][:60]!r}.")
+    return found
+
+
+def propagation_shown() -> dict[str, Any]:
+    """How far changes are followed, as the API shows it: as set, or the published defaults."""
+    return shown(PropagationSettings.objects.first() or PropagationSettings())
+
+
 def _layer(name: Any, field: str = "layer") -> Layer:
     found = Layer.objects.filter(name=name).first() if isinstance(name, str) else None
     if found is None:
@@ -158,6 +183,8 @@ def delete_type(model: Any, name: str, *, actor: User, now: datetime) -> None:
 
 
 def _named(model: Any, name: str) -> Any:
+    if model is PropagationSettings:
+        return PropagationSettings.objects.get()
     found = model.objects.filter(name=name).first()
     if found is None:
         raise NotFound(f"There is no {model._meta.verbose_name} of this name.")
@@ -180,7 +207,13 @@ def shown(row: Model) -> dict[str, Any]:
         case RelationType():
             layers = sorted(layer.name for layer in row.layers.all())
             return {"name": row.name, "inverse": row.inverse, "propagation": row.propagation, "weight": row.weight, "layers": layers}
+        case PropagationSettings():
+            names = {name: sorted(one.name for one in getattr(row, name).all()) if row.pk else [] for name in ("layers", "relation_types")}
+            return {name: getattr(row, name) for name in PROPAGATION} | names
     raise TypeError(type(row).__name__)
 
 
-__all__ = ["EDITORS", "delete_type", "edit_component", "edit_relation", "save_component_type", "save_layer", "save_relation_type", "shown"]
+__all__ = [
+    "EDITORS", "delete_type", "edit_component", "edit_relation", "propagation_shown", "save_component_type", "save_layer", "save_propagation",
+    "save_relation_type", "shown",
+]  # fmt: skip

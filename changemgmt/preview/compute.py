@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from changemgmt.architecture.catalogue import Catalogue
 from changemgmt.architecture.effects import effects
 from changemgmt.architecture.graph import Graph
-from changemgmt.architecture.graphs import current_rules, graph_at
+from changemgmt.architecture.graphs import Live, live
 from changemgmt.architecture.impact import summed, trusted
 from changemgmt.architecture.models import Component, Layer
-from changemgmt.architecture.overlay import DEFAULT_BOUNDS, Bounds, Link, Node, Overlay, View
+from changemgmt.architecture.overlay import Bounds, Link, Node, Overlay, View
 from changemgmt.architecture.propagation import EdgeSeed, Reach, ranked, searches
-from changemgmt.architecture.queries import confirmed, images, portions, trusted_since
-from changemgmt.architecture.rules import COMPONENT, CREATE, DELETE, RELATION, UPDATE, Image, end_of, ends, severity
+from changemgmt.architecture.queries import confirmed, images, portions
+from changemgmt.architecture.rules import COMPONENT, CREATE, DELETE, RELATION, UPDATE, Image, Severity, end_of, ends, severity
 from changemgmt.architecture.trust import CONFIRMED, seconds
 from changemgmt.changes.models import Change
 from changemgmt.core.canonical import digest
@@ -48,30 +48,29 @@ class Computed:
         return "conflict" if any(row["conflict"] for row in self.drift) else "ready"
 
 
-def compute(change: Change, *, now: datetime, bounds: Bounds = DEFAULT_BOUNDS) -> Computed:
+def compute(change: Change, *, now: datetime) -> Computed:
     """The preview of a change against the architecture of this moment. Its cost follows the change and its reach."""
-    if bounds.confirmed_since is None:
-        bounds = replace(bounds, confirmed_since=seconds(trusted_since(now)))
+    ground = live()
+    bounds = ground.bounds_at(now)
     base = base_of(change)
     catalogue = Catalogue.load()
     steps = overlay_images(base, catalogue)
-    graph, rules = graph_at(None), current_rules()
-    reached = reach_of(base.proposals, steps, graph, rules, catalogue, bounds)
+    reached = reach_of(base.proposals, steps, catalogue, ground, bounds)
     diff = diff_of_images(steps)
-    impact = impact_shape(reached, base.proposals, graph.revision, change.version)
+    impact = impact_shape(reached, base.proposals, ground.graph.revision, change.version)
     sure = trusted(impact["affected"])
     listed = reached[: len(sure)]
     summary = counts(steps) | {"affected": len(sure)} | ({"untrusted": impact["untrusted"]} if impact["untrusted"] else {})
     return Computed(
-        revision=graph.revision,
+        revision=ground.graph.revision,
         impact=impact,
         diff=diff,
         summary=summary,
-        checks=checks_of(steps, impact["affected"], catalogue, rules),
+        checks=checks_of(steps, impact["affected"], catalogue, ground.rules),
         drift=[row.as_dict() for row in base.drift],
         layout=picture(steps, listed, impact | {"affected": sure}),
         result_digest=digest({"diff": diff, "affected": [_reached_as(row) for row in impact["affected"]]}),
-        reach=reach_rows(base.proposals, listed, steps, catalogue),
+        reach=reach_rows(base.proposals, listed, steps, catalogue, ground.weights),
         images=tuple(steps),
     )
 
@@ -95,19 +94,18 @@ def overlay_images(base: Base, catalogue: Catalogue) -> list[Image]:
 # The reach.
 
 
-def severity_of(proposal: Proposal, catalogue: Catalogue, type_name: str | None) -> float:
+def severity_of(proposal: Proposal, catalogue: Catalogue, type_name: str | None, weights: Severity) -> float:
     """The severity of one item: an update that touches an attribute its type marks as interface weighs more."""
     known = catalogue.types.get(type_name or "")
     attributes = proposal.data.get("attributes") or {}
     interface = bool(known and set(known.interface_attributes) & set(attributes)) if isinstance(attributes, Mapping) else False
-    return severity(proposal.operation, interface=interface, replace=proposal.replace)
+    return severity(proposal.operation, interface=interface, replace=proposal.replace, weights=weights)
 
 
-def reach_of(
-    proposals: Sequence[Proposal], steps: Sequence[Image], graph: Graph, rules: Mapping[str, Any], catalogue: Catalogue, bounds: Bounds
-) -> Reach:
+def reach_of(proposals: Sequence[Proposal], steps: Sequence[Image], catalogue: Catalogue, ground: Live, bounds: Bounds) -> Reach:
     """Propagation over the old graph and, where the change adds or removes something, over the new one."""
-    seeds, edges = _seeds(proposals, steps, catalogue)
+    graph, rules = ground.graph, ground.rules
+    seeds, edges = _seeds(proposals, steps, catalogue, ground.weights)
     overlay = overlay_of(steps, graph)
     found = searches(View(graph, rules, bounds=bounds), seeds[UPDATE] | seeds[DELETE], [*edges[UPDATE], *edges[DELETE]], bounds=bounds)
     if overlay.removed_components or overlay.removed_relations or overlay.nodes or overlay.links:
@@ -117,7 +115,7 @@ def reach_of(
 
 
 def _seeds(
-    proposals: Sequence[Proposal], steps: Sequence[Image], catalogue: Catalogue
+    proposals: Sequence[Proposal], steps: Sequence[Image], catalogue: Catalogue, weights: Severity
 ) -> tuple[dict[str, dict[str, float]], dict[str, list[EdgeSeed]]]:
     """Severity by component and by relation, by what is done to them."""
     seeds: dict[str, dict[str, float]] = {CREATE: {}, UPDATE: {}, DELETE: {}}
@@ -126,7 +124,7 @@ def _seeds(
         image = step.after or step.before
         if image is None:
             continue
-        weight = severity_of(proposal, catalogue, image["type"])
+        weight = severity_of(proposal, catalogue, image["type"], weights)
         if proposal.object == COMPONENT:
             seeds[step.operation][proposal.key] = weight
         elif not image.get("refuted_at"):
@@ -169,7 +167,9 @@ def impact_shape(reached: Reach, proposals: Sequence[Proposal], revision: int, v
     return {"revision": revision, "version": version, "state": "ready", "direct": direct, **summed(reached, direct)}
 
 
-def reach_rows(proposals: Sequence[Proposal], reached: Iterable[Any], steps: Sequence[Image], catalogue: Catalogue) -> list[tuple[str, float, bool]]:
+def reach_rows(
+    proposals: Sequence[Proposal], reached: Iterable[Any], steps: Sequence[Image], catalogue: Catalogue, weights: Severity
+) -> list[tuple[str, float, bool]]:
     """What the change reaches, by component: itself, what it propagates to, and the ends of the relations it writes."""
     rows: dict[str, tuple[str, float, bool]] = {}
     for step in steps:
@@ -179,7 +179,7 @@ def reach_rows(proposals: Sequence[Proposal], reached: Iterable[Any], steps: Seq
     rows |= {one.key: (one.key, one.score, False) for one in reached}
     for proposal, step in zip(proposals, steps, strict=True):
         if proposal.object == COMPONENT:
-            weight = severity_of(proposal, catalogue, (step.after or step.before or {}).get("type"))
+            weight = severity_of(proposal, catalogue, (step.after or step.before or {}).get("type"), weights)
             rows[proposal.key] = (proposal.key, weight, True)
     return list(rows.values())
 

@@ -12,7 +12,7 @@ from changemgmt.accounts.models import User
 from changemgmt.architecture.catalogue import Catalogue
 from changemgmt.architecture.effects import DOWN, effects
 from changemgmt.architecture.graph import Graph, Rule
-from changemgmt.architecture.graphs import current_rules, graph_at
+from changemgmt.architecture.graphs import live
 from changemgmt.architecture.queries import images
 from changemgmt.architecture.rules import COMPONENT, OBJECTS, Image
 from changemgmt.changes.models import APPROVED, Change, Item, Reach, State
@@ -84,7 +84,8 @@ class _Ground:
 
     def __init__(self, below: Sequence[Change], proposals: dict[int, list[Proposal]], mine: Sequence[Proposal]) -> None:
         self.below = [(row.number, proposals.get(row.pk, [])) for row in below[:MOST]]
-        self.catalogue, self.rules, self.graph = Catalogue.load(), current_rules(), graph_at(None)
+        ground = live()
+        self.catalogue, self.rules, self.graph = Catalogue.load(), ground.rules, ground.graph
         everything = [*mine, *(proposal for _, listed in self.below for proposal in listed)]
         self.live = {
             (object, key): image

@@ -14,15 +14,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from changemgmt.architecture.exports import EXPORTS, LIVE
-from changemgmt.architecture.graphs import current_rules, graph_at
+from changemgmt.architecture.graphs import live
 from changemgmt.architecture.models import Component, ComponentType, Layer, Relation
-from changemgmt.architecture.overlay import Bounds
 from changemgmt.architecture.past import revision_of, source_at
 from changemgmt.architecture.propagation import propagate
 from changemgmt.architecture.queries import component as component_of
 from changemgmt.architecture.queries import current_revision, history_of, relations_of, search, trusted_since
 from changemgmt.architecture.rules import UPDATE, severity
-from changemgmt.architecture.trust import seconds, trust_of
+from changemgmt.architecture.trust import trust_of
 from changemgmt.changes.models import OPEN, Change, Item, Reach
 from changemgmt.changes.queries import visible_to
 from changemgmt.core.diff import differences
@@ -131,7 +130,9 @@ def component(request: PageRequest, key: str) -> HttpResponse:
     row = component_of(key)
     relations = relations_of(key)
     since = trusted_since(request.now)
-    reached = propagate(graph_at(None), {key: severity(UPDATE)}, rules=current_rules(), bounds=Bounds(confirmed_since=seconds(since)))
+    all_of_it = live()
+    weight = severity(UPDATE, weights=all_of_it.weights)
+    reached = propagate(all_of_it.graph, {key: weight}, rules=all_of_it.rules, bounds=all_of_it.bounds_at(request.now))
     verdicts = may_judge_rows(relations, actor=request.user)
     order = layer_order()
     history = told(history_of(key), request.user)

@@ -54,8 +54,8 @@ class Command(BaseCommand):
         impact = verbs.add_parser("impact", help="what a change of these components would reach")
         impact.add_argument("keys", nargs="+")
         impact.add_argument("--operation", choices=["create", "update", "delete"], default="update")
-        impact.add_argument("--max-depth", type=int, default=6)
-        impact.add_argument("--min-score", type=float, default=0.05)
+        impact.add_argument("--max-depth", type=int)
+        impact.add_argument("--min-score", type=float)
         impact.add_argument("--json", action="store_true")
         for name, what in (("confirm", "say that a relation is so"), ("refute", "say that a relation is not so")):
             judging = verbs.add_parser(name, help=what)
@@ -102,8 +102,9 @@ class Command(BaseCommand):
         title = f"The architecture from revision {one} to {two}"
         self.stdout.write(json.dumps(found, indent=2, ensure_ascii=False) if options["json"] else markdown(title, found))
 
-    def do_impact(self, *, keys: list[str], operation: str, max_depth: int, min_score: float, **options: Any) -> None:
-        impact = impact_of_components(keys, operation=operation, max_depth=max_depth, min_score=min_score, now=utc_now())
+    def do_impact(self, *, keys: list[str], operation: str, **options: Any) -> None:
+        bounds = {name: options[name] for name in ("max_depth", "min_score") if options[name] is not None}
+        impact = impact_of_components(keys, operation=operation, bounds=bounds, now=utc_now())
         if options["json"]:
             self.stdout.write(json.dumps(impact, indent=2))
             return

@@ -174,7 +174,7 @@ def test_the_next_graph_is_made_of_the_last_and_of_what_was_touched(live, django
     assert rows(graph_at()) == whole()
     put(Operation(UPDATE, "component", "a", data={"criticality": 5}), Operation(DELETE, RELATION, "r"), link("s", "c", "a"))
     put(Operation(DELETE, "component", "b"), link("t", "c", "relation:s"))
-    with monkeypatch.context() as watched, django_assert_num_queries(6):
+    with monkeypatch.context() as watched, django_assert_num_queries(9):
         watched.setattr(graphs, "_from_live", lambda number: pytest.fail("all rows were read"))
         made = graph_at()
     assert rows(made) == whole() and made.revision == newest().number

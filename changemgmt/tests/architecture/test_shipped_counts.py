@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from changemgmt.architecture.models import Component, Relation
+from changemgmt.lifecycle.import_architecture import mapping_for
 
 from .conftest import DATA, MODELS
 
@@ -69,10 +70,11 @@ def count_catalog(path):
 
 
 def count_tables(path):
-    def lines(name):
-        return list(csv.DictReader(io.StringIO(raw(path / name).decode())))
+    return Counter(elements=len({row["id"] for row in rows_of(path / "nodes.csv.xz")}), relations=len(rows_of(path / "edges.csv.xz")))
 
-    return Counter(elements=len({row["id"] for row in lines("nodes.csv.xz")}), relations=len(lines("edges.csv.xz")))
+
+def rows_of(path):
+    return list(csv.DictReader(io.StringIO(raw(path).decode())))
 
 
 def state_of(path):
@@ -114,8 +116,6 @@ EXPECTED = {
 
 @pytest.mark.parametrize(("form", "path", "count"), SHIPPED, ids=lambda part: part.name if isinstance(part, Path) else None)
 def test_what_arrives_is_what_the_file_holds(bring, write_file, form, path, count):
-    from changemgmt.lifecycle.import_architecture import mapping_for
-
     inside = write_file("state.json", json.dumps(state_of(path))) if form == "terraform_state" else path
     plan = bring(inside, form, source=path.name, mapping=mapping_for(path.name, form))
     found = Counter(elements=Component.objects.count(), relations=Relation.objects.count())
@@ -125,8 +125,21 @@ def test_what_arrives_is_what_the_file_holds(bring, write_file, form, path, coun
     assert found == count(path) == EXPECTED[path.name]
 
 
+@pytest.mark.needs_sqlite
+def test_the_packages_of_debian(bring):
+    """Planned and not written: whatever ends on something that is no package is left out, and said."""
+    plan = bring(DATA / "dependency-graph-debian", "csv", source="debian-bookworm", mapping=mapping_for("debian-bookworm", "csv"), apply=False)
+    names = {row["name"] for row in rows_of(DATA / "dependency-graph-debian" / "bookworm-nodes.csv.xz")}
+    ends = [{row["from"], row["to"]} for row in rows_of(DATA / "dependency-graph-debian" / "bookworm-edges.csv.xz")]
+    there = sum(pair <= names for pair in ends)
+    assert (plan.counts("component")["adds"], plan.counts("relation")["adds"], len(plan.skipped)) == (len(names), there, len(ends) - there)
+    assert (len(names), there, len(ends) - there) == (63_436, 317_520, 97_151)
+    assert all(GONE.match(one.reason) and "edges" in one.where for one in plan.skipped)
+
+
 def test_no_shipped_file_is_forgotten():
     """A folder below data that holds an architecture stands in the table above."""
     told = {path.relative_to(DATA).parts[0] for _, path, _ in SHIPPED}
+    told.add("dependency-graph-debian")
     others = {"change-log-osg", "freeze-calendar-k8s", "licences", "mappings"}
     assert {path.name for path in DATA.iterdir() if path.is_dir()} == told | others
