@@ -6,6 +6,7 @@ from changemgmt.architecture.models import *
 from changemgmt.assessment.models import *
 from changemgmt.audit.models import *
 from changemgmt.changes.models import *
+from changemgmt.computations.models import *
 from changemgmt.execution.models import *
 from changemgmt.notifications.models import *
 from changemgmt.planning.models import *

@@ -54,6 +54,7 @@ REACTIONS: dict[str, tuple[Any, ...]] = {
     "change.cancelled": (notify,),
     "preview.asked": (compute_asked_preview,),
     "preview.computed": NOTHING,
+    "preview.cancelled": NOTHING,
     "assessment.overridden": (notify,),
     "comment.added": (notify,),
     "watcher.added": (notify,),

@@ -22,6 +22,7 @@ app.conf.beat_schedule = {
     "drain the outbox": {"task": "changemgmt.drain_outbox", "schedule": 5.0, "options": {"expires": 5}},
     "send mail that is owed": {"task": "changemgmt.send_due_mail", "schedule": 30.0, "options": {"expires": 30}},
     "what is due by the clock": {"task": "changemgmt.sla.tasks.act_on_due", "schedule": 60.0, "options": {"expires": 60}},
+    "what a dead worker left undone": {"task": "changemgmt.orchestrator.tasks.resume_computations", "schedule": 10.0, "options": {"expires": 10}},
     "what a lost message left undone": {"task": "changemgmt.orchestrator.tasks.sweep", "schedule": 60.0, "options": {"expires": 60}},
 }
 

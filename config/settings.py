@@ -224,7 +224,20 @@ CACHES = {
         "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
     }
     if REDIS_URL
-    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    # What all processes see: how far computations are, and answers kept for a while.
+    "shared": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "shared",
+        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 5},
+    }
+    if REDIS_URL
+    else {
+        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+        "LOCATION": DATA_DIR / "cache",
+        "OPTIONS": {"MAX_ENTRIES": 1000},
+    },
 }
 
 EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend" if os.environ.get("EMAIL_HOST") else "django.core.mail.backends.filebased.EmailBackend"
@@ -251,6 +264,8 @@ EMERGENCY_GO_AHEADS_PER_DAY = int(os.environ.get("EMERGENCY_GO_AHEADS_PER_DAY", 
 EMERGENCY_REVIEW_HOURS = int(os.environ.get("EMERGENCY_REVIEW_HOURS", "48"))
 # A relation that nobody confirmed for longer than this is stale: what is reached over it is shown apart, and no risk is made of it.
 RELATION_TRUST_DAYS = int(os.environ.get("RELATION_TRUST_DAYS", "365"))
+# A change with more items, or a question about more components, is computed by a worker while nobody waits.
+INLINE_ITEMS = int(os.environ.get("INLINE_ITEMS", "200"))
 # The impact list ends where the score falls below this, or after so many; the rest is one click away.
 IMPACT_LIST_SCORE = float(os.environ.get("IMPACT_LIST_SCORE", "0.2"))
 IMPACT_LIST_LENGTH = int(os.environ.get("IMPACT_LIST_LENGTH", "50"))

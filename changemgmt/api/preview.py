@@ -13,8 +13,9 @@ from rest_framework import serializers
 from changemgmt.architecture.past import images_between, revision_of
 from changemgmt.architecture.queries import current_revision
 from changemgmt.core.errors import Invalid
-from changemgmt.lifecycle.compute_preview import ask_for_preview, may_compute
+from changemgmt.lifecycle.compute_preview import ask_for_preview, cancel_preview, may_compute
 from changemgmt.preview import diff
+from changemgmt.preview.compute import PHASES
 from changemgmt.preview.queries import diff_of, impact_of, preview_of
 from changemgmt.preview.stacked import stacked_preview
 
@@ -56,6 +57,9 @@ class PreviewShape(serializers.Serializer):
     state = serializers.ChoiceField(("ready", "running", "stale", "conflict"))
     revision = serializers.IntegerField(allow_null=True)
     base_revision = serializers.IntegerField(allow_null=True)
+    progress = serializers.FloatField(required=False, help_text="While it runs: the share that is done, from 0 to 1.")
+    phase = serializers.ChoiceField(("", *PHASES), required=False, help_text="While it runs: what is done now; empty before a worker took it.")
+    error = serializers.CharField(required=False, help_text="Why it could not be computed the last time; else empty.")
     summary = SummaryShape()
     checks = CheckShape(many=True)
     drift = DriftShape(many=True)
@@ -173,6 +177,23 @@ class Preview(OfChange):
         return self.answer(shown) if done else self.answer(shown, 202, location=f"/api/v1/changes/{number}/preview/")
 
 
+class CancelPreview(OfChange):
+    """Stop computing it, by who may have it computed: what was stored before counts again. 200 when that is done, 202 when it stops at the next step."""
+
+    answers: ClassVar = {"POST": PreviewShape}
+
+    def permit(self) -> None:
+        verdict = may_compute(self.change, actor=self.user)
+        if self.writing and verdict.refusal:
+            verdict.enforce()
+
+    def post(self, request: Request, number: str) -> Response:
+        if request.data:
+            raise Invalid("Nothing is sent with this.")
+        done = cancel_preview(number, actor=self.user, now=self.now)
+        return self.answer(preview_of(self.change, self.user), 200 if done else 202)
+
+
 class Stacked(OfChange):
     """The change on top of what is approved near it and not done yet, in calendar order: where it would not fit, and what it would bring then."""
 
@@ -219,6 +240,7 @@ def as_asked(resource: Resource, title: str, found: dict[str, Any]) -> Any:
 urlpatterns = [
     path("changes/<str:number>/impact/", Impact.as_view(), name="change_impact"),
     path("changes/<str:number>/preview/", Preview.as_view(), name="change_preview"),
+    path("changes/<str:number>/preview/cancel/", CancelPreview.as_view(), name="change_preview_cancel"),
     path("changes/<str:number>/preview/stacked/", Stacked.as_view(), name="change_stacked"),
     path("architecture/diff/", Between.as_view(), name="architecture_diff"),
     path("changes/<str:number>/diff/", Diff.as_view(), name="change_diff"),

@@ -1,22 +1,33 @@
-"""Compute the preview of a change, and with it its risk, on the architecture as it is now."""
+"""Compute the preview of a change, and with it its risk, on the architecture as it is now; cancel that."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 from django.db import transaction
 
 from changemgmt.accounts.models import User
-from changemgmt.architecture.queries import current_revision
 from changemgmt.audit.actions import record
 from changemgmt.changes.models import AMENDABLE, Change, Preview, State
+from changemgmt.computations.actions import ask_to_stop, ring_once
+from changemgmt.computations.queries import is_computing
 from changemgmt.core.verdict import YES, Verdict
-from changemgmt.preview.queries import state_of
+from changemgmt.preview.actions import mark_asked, put_back
+from changemgmt.preview.compute import Computed, Progress, quiet
+from changemgmt.preview.queries import computation_of, running, state_of, stored
 
 from . import may
+from .compute_aside import compute_aside, is_owed, put_on_record
 from .move import locked
 from .prepare import is_small
 from .reopen_review import compute_anew
+from .review import waits
+
+FIRST_RING = timedelta(seconds=15)
+"""So long the message of who asked has to arrive."""
+JOIN_SECONDS = 10.0
+"""For so long a person waits for a computation that somebody else began."""
 
 
 def may_compute(change: Change, *, actor: User) -> Verdict:
@@ -26,38 +37,95 @@ def may_compute(change: Change, *, actor: User) -> Verdict:
         refusal = ""
     if change.state == State.INFO_REQUESTED:
         return Verdict(refusal=refusal, impossible="Information is requested: the preview is computed again when the answer is there.")
-    if refusal or change.state in (State.DRAFT, *AMENDABLE):
+    if refusal or computable(change):
         return Verdict(refusal=refusal) if refusal else YES
     return Verdict(impossible=f"The preview of a change that is {change.get_state_display().lower()} is kept as it was.")
 
 
-def ask_for_preview(number: str, *, actor: User, now: datetime) -> bool:
-    """Compute it at once when the change is small (True), else put it on the record as asked for, and the task follows (False)."""
+def computable(change: Change) -> bool:
+    """Whether its content can still move."""
+    return change.state in (State.DRAFT, *AMENDABLE) and change.state != State.INFO_REQUESTED
+
+
+def ask_for_preview(number: str, *, actor: User, now: datetime, progress: Progress = quiet) -> bool:
+    """Compute it at once when the change is small (True), else put it on the record as asked for, and the task follows (False).
+
+    `progress` is told how far it is where it is computed at once.
+    """
     with transaction.atomic():
         change = locked(number, actor)
         may_compute(change, actor=actor).enforce()
-        if is_small(change):
-            compute(change, actor=actor, now=now)
-            return True
-        running = {"state": Preview.State.RUNNING, "started_at": now}
-        Preview.objects.update_or_create(
-            change=change,
-            defaults=running,
-            create_defaults={**running, "version": change.version, "items_digest": "", "revision": current_revision()},
-        )
-        record("preview.asked", actor=actor.username, object=f"change:{number}", change=number, now=now, data={"version": change.version})
+        if not is_small(change):
+            _ask(change, actor=actor, now=now)
+            return False
+
+    def settle(change: Change, computed: Computed | None) -> None:
+        may_compute(change, actor=actor).enforce()
+        if computed:
+            _keep(change, computed, actor=actor, now=now)
+
+    if compute_aside(number, needed=_is_stale, settle=settle, now=now, anew=True, patience=JOIN_SECONDS, progress=progress):
+        return True
+    with transaction.atomic():
+        _ask(locked(number, actor), actor=actor, now=now)
     return False
 
 
+def _ask(change: Change, *, actor: User, now: datetime) -> None:
+    mark_asked(change, now=now)
+    data = {"version": change.version}
+    record("preview.asked", actor=actor.username, object=f"change:{change.number}", change=change.number, now=now, data=data)
+
+
+def _is_stale(change: Change) -> bool:
+    return state_of(change) not in {"ready", "conflict"}
+
+
 def compute_asked(number: str, *, now: datetime) -> None:
-    """The task's part: compute what was asked for. Asked again, it changes nothing."""
-    with transaction.atomic():
-        change = locked(number, None)
-        if change.state in (State.DRAFT, *AMENDABLE) and state_of(change) not in {"ready", "conflict"}:
-            compute(change, actor=None, now=now)
+    """The task's part: compute what was asked for. Asked again, or while somebody else does it, it changes nothing."""
+
+    def settle(change: Change, computed: Computed | None) -> None:
+        if computed:
+            _keep(change, computed, actor=None, now=now)
+        else:
+            put_back(change)
+
+    compute_aside(number, needed=lambda change: computable(change) and is_owed(change), settle=settle, now=now)
 
 
-def compute(change: Change, *, actor: User | None, now: datetime) -> None:
-    compute_anew(change, now=now)
+def left_previews(*, now: datetime) -> Iterator[str]:
+    """Changes whose preview is owed and computed by nobody, by number; each at most once a minute, but at once when its worker died."""
+    asked = Preview.objects.filter(state=Preview.State.RUNNING, started_at__lt=now - FIRST_RING)
+    for number in asked.values_list("change__number", flat=True):
+        if not is_computing(computation_of(number)) and ring_once(computation_of(number)):
+            yield number
+
+
+def _keep(change: Change, computed: Computed, *, actor: User | None, now: datetime) -> None:
+    compute_anew(change, now=now, computed=computed)
     data = {"version": change.version, "affected": change.affected_count, "risk": change.risk_level}
     record("preview.computed", actor=actor.username if actor else "", object=f"change:{change.number}", change=change.number, now=now, data=data)
+
+
+def may_cancel(change: Change, *, actor: User) -> Verdict:
+    """Who may have it computed may cancel that, but where a review waits for it."""
+    refusal = may_compute(change, actor=actor).refusal
+    if refusal or running(change, stored(change)) is None:
+        return Verdict(refusal=refusal, impossible="Nothing is computed that could be cancelled.")
+    if waits(change):
+        return Verdict(impossible="Its review begins when the preview is there: cancel or amend the change instead.")
+    return YES
+
+
+def cancel_preview(number: str, *, actor: User, now: datetime) -> bool:
+    """Cancel what is computed or waits to be: what was stored before counts again.
+
+    True when that is done, False when whoever computes it stops at the next step.
+    """
+    with transaction.atomic():
+        change = locked(number, actor)
+        may_cancel(change, actor=actor).enforce()
+        if ask_to_stop(computation_of(number), by=actor.username):
+            return False
+        put_on_record(number, by=actor.username, now=now)
+    return True

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.conf import settings
+
 from changemgmt.architecture.impact import trusted
 from changemgmt.assessment.actions import assess_change
 from changemgmt.changes.models import Change, Preview
+from changemgmt.computations.queries import is_computing
 from changemgmt.preview.actions import store
-from changemgmt.preview.compute import compute
-from changemgmt.preview.queries import state_of
-
-INLINE_ITEMS = 200
+from changemgmt.preview.compute import Computed, compute
+from changemgmt.preview.queries import computation_of, state_of
 
 
-def prepare(change: Change, *, now: datetime) -> None:
-    """Compute preview and assessment of a locked change and keep them; the caller saves the change."""
-    computed = compute(change, now=now)
+def prepare(change: Change, *, now: datetime, computed: Computed | None = None) -> None:
+    """Compute preview and assessment of a locked change and keep them; the caller saves the change. `computed` is what was computed aside."""
+    computed = computed or compute(change, now=now)
     store(change, computed, now=now)
     change.affected_count = len(trusted(computed.impact["affected"]))
     assess_change(change, now=now)
@@ -33,10 +34,19 @@ def bring_up_to_date(change: Change, *, now: datetime) -> None:
 
 def is_prepared(change: Change) -> bool:
     """Whether preview and assessment are those of this version and of the architecture as it is now."""
-    kept = Preview.objects.filter(change=change, version=change.version)
-    return kept.exists() and change.assessments.filter(version=change.version).exists() and state_of(change) in {"ready", "conflict"}
+    return change.assessments.filter(version=change.version).exists() and has_preview(change)
+
+
+def has_preview(change: Change) -> bool:
+    """Whether the preview that is kept is that of this version and of the architecture as it is now."""
+    return Preview.objects.filter(change=change, version=change.version).exists() and state_of(change) in {"ready", "conflict"}
 
 
 def is_small(change: Change) -> bool:
     """Small enough to be computed while the person waits."""
-    return change.items.count() <= INLINE_ITEMS
+    return change.items.count() <= settings.INLINE_ITEMS
+
+
+def at_once(change: Change) -> bool:
+    """Whether a verb computes it under its lock: where it is small, and nobody computes it already. Else the task follows."""
+    return is_small(change) and not is_computing(computation_of(change.number))

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 
 from django.db import transaction
 
 from changemgmt.accounts.models import User
+from changemgmt.architecture.models import Revision
+from changemgmt.architecture.queries import current_revision
 from changemgmt.changes.models import AMENDABLE, Change, Preview, Scale, State
+from changemgmt.computations.queries import cancelled, shared
+from changemgmt.preview.compute import Computed
+from changemgmt.preview.queries import computation_of, moved_under_all, state_of
 
+from .compute_aside import compute_aside, subject_of
 from .conclude import conclude, expiry_of
 from .move import legal, locked, move
 from .prepare import prepare
 from .review import alarm_blocked, may_begin_review, renew_round, start_round
 from .rights import settle_rights
 
+REBASED = [state for state in AMENDABLE if state != State.INFO_REQUESTED]
+REBASED_TO = "rebased-to"
+"""Where the revision is kept up to which no change is left to be rebased. Forgotten, it costs one more look."""
 REASONS = {
     "expired": "The approval expired.",
     "base_moved": "The architecture moved within the reach of this change.",
@@ -47,11 +57,34 @@ def reopen_expired(number: str, *, now: datetime) -> None:
 
 
 def rebase(number: str, *, now: datetime) -> None:
-    """Compute an open change anew on the architecture as it is now; where its result is another, its approval is asked for again."""
-    with transaction.atomic():
-        change = locked(number, None)
-        if change.state in AMENDABLE and Preview.objects.filter(change=change).exists():
-            compute_anew(change, now=now)
+    """Compute an open change anew under which the architecture moved; where its result is another, its approval is asked for again.
+
+    Asked again, or while somebody else does it, it changes nothing; what was cancelled is not begun again until something moves.
+    """
+
+    def needed(change: Change) -> bool:
+        return change.state in REBASED and Preview.objects.filter(change=change).exists() and state_of(change) == "stale"
+
+    def settle(change: Change, computed: Computed | None) -> None:
+        if computed:
+            compute_anew(change, now=now, computed=computed)
+
+    if cancelled().get(computation_of(number)) != subject_of(Change.objects.get(number=number), current_revision()):
+        compute_aside(number, needed=needed, settle=settle, now=now)
+
+
+def to_rebase() -> Iterator[str]:
+    """The open changes under which the architecture moved since they were computed, by number. Cheap where it did not move."""
+    head = Revision.objects.values_list("token", flat=True).first()
+    if head is None or shared().get(REBASED_TO) == head:
+        return
+    found, stopped, revision = False, cancelled(), current_revision()
+    for change in moved_under_all(Change.objects.filter(state__in=REBASED, imported=False)):
+        if stopped.get(computation_of(change.number)) != subject_of(change, revision):
+            found = True
+            yield change.number
+    if not found:
+        shared().set(REBASED_TO, head, None)
 
 
 def rose(before: str | None, after: str | None) -> bool:
@@ -60,15 +93,17 @@ def rose(before: str | None, after: str | None) -> bool:
     return before in order and after in order and order.index(after) > order.index(before)
 
 
-def compute_anew(change: Change, *, now: datetime) -> None:
-    """Preview and assessment of a locked change as the architecture is now. Where a result that is signed moved, or the risk rose, it is signed again.
+def compute_anew(change: Change, *, now: datetime, computed: Computed | None = None) -> None:
+    """Preview and assessment of a locked change as the architecture is now, or as computed aside.
+
+    Where a result that is signed moved, or the risk rose, it is signed again.
 
     While information is requested nothing moves: it is computed when the answer is there.
     """
     if change.state == State.INFO_REQUESTED:
         return
     before, risk = Preview.objects.filter(change=change).values_list("result_digest", flat=True).first(), change.risk_level
-    prepare(change, now=now)
+    prepare(change, now=now, computed=computed)
     change.save()
     after = Preview.objects.get(change=change).result_digest
     if before == after and not rose(risk, change.risk_level) or change.state == State.DRAFT:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
-
 from changemgmt.accounts.models import User
 from changemgmt.accounts.queries import usernames_with_role
 from changemgmt.approvals.actions import close_round, open_round
@@ -20,22 +18,42 @@ from changemgmt.changes.models import Change, State, Template
 from changemgmt.conditions.rules import Facts, holds
 from changemgmt.core.reading import once
 from changemgmt.core.verdict import Guard, Verdict
+from changemgmt.preview.compute import Computed
 
+from .compute_aside import compute_aside
 from .conclude import conclude, type_expiry
-from .move import locked, move
-from .prepare import bring_up_to_date, is_prepared, is_small
+from .move import move
+from .prepare import at_once, bring_up_to_date, has_preview, is_prepared, prepare
 from .rights import settle_rights
+
+WAIT_SECONDS = 300.0
+"""For so long a review waits for a preview that somebody else computes; the sweep takes it up after that."""
 
 
 def review(number: str, *, now: datetime, actor: User | None = None) -> Change:
-    """Carry a submitted or amended change as far as it goes by itself. Asked again, it changes nothing."""
-    with transaction.atomic():
-        change = locked(number, actor)
+    """Carry a submitted or amended change as far as it goes by itself. Asked again, it changes nothing.
+
+    What is missing of its preview is computed first; where somebody computes it already, their result is waited for.
+    """
+
+    def settle(change: Change, computed: Computed | None) -> None:
+        if not waits(change):
+            return
+        if computed:
+            prepare(change, now=now, computed=computed)
+            change.save()
         if change.state == State.SUBMITTED:
             begin(change, now=now)
-        elif change.state == State.IN_REVIEW and not pending(change):
+        else:
             renew_round(change, actor=actor, now=now, reason="computed", by_task=True)
-    return change
+
+    compute_aside(number, needed=lambda change: waits(change) and not has_preview(change), settle=settle, now=now, patience=WAIT_SECONDS)
+    return Change.objects.get(number=number)
+
+
+def waits(change: Change) -> bool:
+    """Whether its review is still to begin, or to begin again."""
+    return change.state == State.SUBMITTED or (change.state == State.IN_REVIEW and not pending(change))
 
 
 def begin(change: Change, *, now: datetime) -> None:
@@ -60,10 +78,10 @@ def begin(change: Change, *, now: datetime) -> None:
 def renew_round(change: Change, *, actor: User | None, now: datetime, reason: str, by_task: bool = False, carry: bool = True) -> None:
     """A new round for a locked change whose content or base moved: votes that are still good are carried over, unless `carry` is False."""
     if change.state == State.SUBMITTED:
-        if by_task or is_small(change):
+        if by_task or at_once(change):
             begin(change, now=now)
         return
-    if not by_task and not is_small(change):
+    if not by_task and not at_once(change):
         close_pending(change, reason, now=now)
         return
     bring_up_to_date(change, now=now)

@@ -13,7 +13,7 @@ from changemgmt.core.verdict import Guard, Verdict
 from . import may
 from .edit.record import current, departures
 from .move import check_seen, legal, locked, move
-from .prepare import is_small
+from .prepare import at_once
 from .review import begin
 from .rights import settle_rights
 
@@ -76,7 +76,7 @@ def submit(number: str, *, actor: User, now: datetime, seen: str | None = None, 
         check_seen(change, seen)
         change.submitted_at = change.submitted_at or now
         move(change, "submit", actor=actor, now=now, comment=comment)
-        if is_small(change):
+        if at_once(change):
             begin(change, now=now)
         settle_rights(change, now=now)
     return change

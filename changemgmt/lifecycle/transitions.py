@@ -79,7 +79,7 @@ def begin_review(number: str, *, actor: User, now: datetime, seen: str | None = 
         change = locked(number, actor)
         may_try_again(change, actor=actor, now=now).enforce()
         refuse_stale(change, seen)
-        return review(number, now=now, actor=actor)
+    return review(number, now=now, actor=actor)
 
 
 def may_try_again(change: Change, *, actor: User, now: datetime) -> Verdict:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from celery import shared_task
 
 from changemgmt.accounts.models import Delegation
 from changemgmt.audit.models import Event
-from changemgmt.changes.models import AMENDABLE, Change
+from changemgmt.changes.models import Change
 from changemgmt.core.time import utc_now
-from changemgmt.lifecycle.compute_preview import compute_asked
+from changemgmt.lifecycle.compute_aside import Stopped
+from changemgmt.lifecycle.compute_preview import compute_asked, left_previews
 from changemgmt.lifecycle.delegate import judge_votes
 from changemgmt.lifecycle.import_architecture import finish_import
 from changemgmt.lifecycle.membership import join, leave
-from changemgmt.lifecycle.reopen_review import rebase
+from changemgmt.lifecycle.reopen_review import rebase, to_rebase
 from changemgmt.lifecycle.review import review
-from changemgmt.preview.queries import state_of
 
 
 @shared_task
@@ -26,16 +28,37 @@ def carry_on(*, event_id: int) -> None:
 
 @shared_task
 def rebase_open_changes(*, event_id: int = 0) -> None:
-    """After the architecture moved: compute every open change anew whose preview fell stale by it."""
-    for change in Change.objects.filter(state__in=AMENDABLE, preview__isnull=False, imported=False).order_by("pk").iterator():
-        if state_of(change) == "stale":
-            rebase(change.number, now=utc_now())
+    """After the architecture moved: ring for every open change whose preview fell stale by it, a message each."""
+    for number in to_rebase():
+        rebase_change.delay(number=number)
+
+
+@shared_task
+def rebase_change(*, number: str) -> None:
+    """Compute one open change anew, where the architecture moved under it. Changes nothing where that is done, or somebody does it."""
+    with suppress(Stopped):
+        rebase(number, now=utc_now())
+
+
+@shared_task
+def resume_computations() -> None:
+    """What was asked for and nobody computes, since a message was lost or a worker died. Rung once a minute for each."""
+    for number in left_previews(now=utc_now()):
+        compute_preview.delay(number=number)
+
+
+@shared_task
+def compute_preview(*, number: str) -> None:
+    """Compute what is owed of one change. Changes nothing where that is done, or somebody does it."""
+    with suppress(Stopped):
+        compute_asked(number, now=utc_now())
 
 
 @shared_task
 def sweep() -> None:
     """What a lost message left undone; what is due by the clock is done by `sla`."""
     now = utc_now()
+    rebase_open_changes()
     unasked = Change.objects.filter(state="in_review").exclude(rounds__outcome="pending")
     for number in (Change.objects.filter(state="submitted") | unasked).filter(imported=False).values_list("number", flat=True):
         review(number, now=now)
@@ -64,7 +87,11 @@ def judge_stand_in(*, event_id: int) -> None:
 @shared_task
 def compute_asked_preview(*, event_id: int) -> None:
     """After somebody asked for the preview of a change too large to wait for, or answered the question that held it up."""
-    compute_asked(Event.objects.values_list("change", flat=True).get(pk=event_id), now=utc_now())
+    action, number = Event.objects.values_list("action", "change").get(pk=event_id)
+    if action == "preview.asked":
+        compute_preview(number=number)
+    else:
+        rebase_change(number=number)
 
 
 @shared_task

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from changemgmt.architecture.actions import Applied, lock, write
 from changemgmt.architecture.catalogue import Catalogue
+from changemgmt.architecture.queries import current_revision
 from changemgmt.architecture.trust import said_now
 from changemgmt.changes.models import Change, Item, Preview, Reach
 from changemgmt.core.errors import NotPossible
@@ -47,6 +48,29 @@ def store(change: Change, computed: Computed, *, now: datetime) -> Preview:
     Reach.objects.bulk_create([Reach(change=change, key=key, score=score, direct=direct) for key, score, direct in computed.reach], batch_size=BATCH)
     change.preview = preview
     return preview
+
+
+def mark_asked(change: Change, *, now: datetime) -> None:
+    """Computing it is owed from now on. What is kept stays until the new is there."""
+    running = {"state": Preview.State.RUNNING, "started_at": now, "error": ""}
+    create = {**running, "version": change.version, "items_digest": "", "revision": current_revision()}
+    Preview.objects.update_or_create(change=change, defaults=running, create_defaults=create)
+
+
+def put_back(change: Change, *, error: str = "") -> None:
+    """Computing it is not owed any more: what was kept before counts again, and where there was nothing, nothing is there.
+
+    With an error the row says why it could not be computed.
+    """
+    asked = Preview.objects.filter(change=change)
+    if error:
+        asked.update(state=Preview.State.FAILED, error=error[:300])
+        return
+    asked = asked.filter(state=Preview.State.RUNNING)
+    asked.filter(computed_at=None).delete()
+    for preview in asked:
+        conflict = any(row["conflict"] for row in preview.drift)
+        asked.filter(pk=preview.pk).update(state=Preview.State.CONFLICT if conflict else Preview.State.READY)
 
 
 def apply_items(change: Change, items: Iterable[Item], *, actor: str, now: datetime, step: str = "") -> Applied:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -27,6 +27,14 @@ from .drift import Base, base_of
 from .layout import Edge, Vertex, layout
 from .rules import Proposal, counts, overlaid
 
+Progress = Callable[[str, float], None]
+"""Told the phase that begins, and the share of the whole that is done. It may raise, which ends the computation."""
+PHASES = {"items": 0.0, "graph": 0.05, "propagation": 0.25, "effects": 0.5, "difference": 0.65, "checks": 0.75, "picture": 0.9, "storing": 0.95}
+
+
+def quiet(phase: str, share: float) -> None:
+    """Tell nobody."""
+
 
 @dataclass(frozen=True)
 class Computed:
@@ -48,25 +56,35 @@ class Computed:
         return "conflict" if any(row["conflict"] for row in self.drift) else "ready"
 
 
-def compute(change: Change, *, now: datetime) -> Computed:
+def compute(change: Change, *, now: datetime, progress: Progress = quiet) -> Computed:
     """The preview of a change against the architecture of this moment. Its cost follows the change and its reach."""
-    ground = live()
-    bounds = ground.bounds_at(now)
+
+    def begin(phase: str) -> None:
+        progress(phase, PHASES[phase])
+
+    begin("items")
     base = base_of(change)
     catalogue = Catalogue.load()
     steps = overlay_images(base, catalogue)
-    reached = reach_of(base.proposals, steps, catalogue, ground, bounds)
+    begin("graph")
+    ground = live()
+    begin("propagation")
+    reached = reach_of(base.proposals, steps, catalogue, ground, ground.bounds_at(now), before_effects=lambda: begin("effects"))
+    begin("difference")
     diff = diff_of_images(steps)
     impact = impact_shape(reached, base.proposals, ground.graph.revision, change.version)
     sure = trusted(impact["affected"])
     listed = reached[: len(sure)]
+    begin("checks")
+    checks = checks_of(steps, impact["affected"], catalogue, ground.rules)
+    begin("picture")
     summary = counts(steps) | {"affected": len(sure)} | ({"untrusted": impact["untrusted"]} if impact["untrusted"] else {})
     return Computed(
         revision=ground.graph.revision,
         impact=impact,
         diff=diff,
         summary=summary,
-        checks=checks_of(steps, impact["affected"], catalogue, ground.rules),
+        checks=checks,
         drift=[row.as_dict() for row in base.drift],
         layout=picture(steps, listed, impact | {"affected": sure}),
         result_digest=digest({"diff": diff, "affected": [_reached_as(row) for row in impact["affected"]]}),
@@ -102,7 +120,14 @@ def severity_of(proposal: Proposal, catalogue: Catalogue, type_name: str | None,
     return severity(proposal.operation, interface=interface, replace=proposal.replace, weights=weights)
 
 
-def reach_of(proposals: Sequence[Proposal], steps: Sequence[Image], catalogue: Catalogue, ground: Live, bounds: Bounds) -> Reach:
+def reach_of(
+    proposals: Sequence[Proposal],
+    steps: Sequence[Image],
+    catalogue: Catalogue,
+    ground: Live,
+    bounds: Bounds,
+    before_effects: Callable[[], None] = lambda: None,
+) -> Reach:
     """Propagation over the old graph and, where the change adds or removes something, over the new one."""
     graph, rules = ground.graph, ground.rules
     seeds, edges = _seeds(proposals, steps, catalogue, ground.weights)
@@ -110,6 +135,7 @@ def reach_of(proposals: Sequence[Proposal], steps: Sequence[Image], catalogue: C
     found = searches(View(graph, rules, bounds=bounds), seeds[UPDATE] | seeds[DELETE], [*edges[UPDATE], *edges[DELETE]], bounds=bounds)
     if overlay.removed_components or overlay.removed_relations or overlay.nodes or overlay.links:
         found += searches(View(graph, rules, overlay, bounds), seeds[UPDATE] | seeds[CREATE], [*edges[UPDATE], *edges[CREATE]], bounds=bounds)
+    before_effects()
     needs = {step.key: step.after["needs"] for step in steps if step.object == COMPONENT and step.after}
     return ranked(found, frozenset(key for part in seeds.values() for key in part), effects(graph, rules, overlay, needs))
 

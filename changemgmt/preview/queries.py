@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery
 
 from changemgmt.accounts.models import User
 from changemgmt.architecture.models import Revision
@@ -16,6 +16,7 @@ from changemgmt.architecture.trust import JUDGED
 from changemgmt.changes.digest import item_content
 from changemgmt.changes.models import OPEN, Change, Item, Preview, Reach
 from changemgmt.changes.queries import visible_to
+from changemgmt.computations.queries import Progress, progress_of
 from changemgmt.core.canonical import digest
 from changemgmt.core.reading import active, once
 
@@ -23,6 +24,9 @@ from .drift import base_of
 from .models import AppliedItem
 from .reverting import undoing
 from .rules import overlap, same, written_fields
+
+if TYPE_CHECKING:
+    from .compute import Computed
 
 HIDDEN = "a change you may not see"
 MOST_MEETINGS = 5000
@@ -64,12 +68,10 @@ def has_applied(change: Change) -> bool:
 
 @once
 def moved_within(change: Change, revision: int) -> bool:
-    touched: set[str] = set()
-    for keys in Revision.objects.filter(number__gt=revision).values_list("touched", flat=True):
-        touched |= set(keys)
+    touched = touched_since(revision)
     if not touched:
         return False
-    if "*" in touched or any(key.startswith("type:") for key in touched):
+    if of_everybody(touched):
         return True
     if any(key.startswith(JUDGED) for key in touched) and Preview.objects.filter(change=change, impact__untrusted__gt=0).exists():
         return True
@@ -77,14 +79,63 @@ def moved_within(change: Change, revision: int) -> bool:
     return bool(own & touched)
 
 
+def touched_since(revision: int) -> set[str]:
+    """The keys that the revisions after this one wrote."""
+    touched: set[str] = set()
+    for keys in Revision.objects.filter(number__gt=revision).values_list("touched", flat=True):
+        touched |= set(keys)
+    return touched
+
+
+def of_everybody(touched: Iterable[str]) -> bool:
+    """Whether what was touched concerns every change: everything, or how a type conducts."""
+    return any(key == "*" or key.startswith("type:") for key in touched)
+
+
+def moved_under(computed: Computed, revision: int) -> bool:
+    """Whether the architecture moved after this revision within what was computed since."""
+    touched = touched_since(revision)
+    if any(key.startswith(JUDGED) for key in touched) and computed.impact["untrusted"]:
+        return True
+    own = {image.key for image in computed.images} | {key for key, _, _ in computed.reach}
+    return of_everybody(touched) or bool(own & touched)
+
+
+def moved_under_all(changes: QuerySet[Change]) -> Iterable[Change]:
+    """Those of the changes whose preview the architecture moved under, a thousand at a time, with a constant number of queries for each."""
+    rows = list(changes.filter(preview__isnull=False).order_by("pk").values_list("pk", "preview__revision", "preview__impact__untrusted"))
+    if not rows:
+        return
+    last = last_touched(min(revision for _, revision, _ in rows))
+    everybody = max((number for key, number in last.items() if of_everybody([key])), default=0)
+    judged = max((number for key, number in last.items() if key.startswith(JUDGED)), default=0)
+    for place in range(0, len(rows) if last else 0, 1000):
+        portion = {pk: revision for pk, revision, _ in rows[place : place + 1000]}
+        doubtful = {pk for pk, _, untrusted in rows[place : place + 1000] if untrusted}
+        moved = {pk for pk, revision in portion.items() if revision < everybody or (pk in doubtful and revision < judged)}
+        for table in (Item, Reach):
+            own = table.objects.filter(change__in=portion.keys() - moved).values_list("change", "key").iterator()
+            moved |= {pk for pk, key in own if last.get(key, 0) > portion[pk]}
+        yield from Change.objects.filter(pk__in=moved).order_by("pk")
+
+
+def last_touched(revision: int) -> dict[str, int]:
+    """The last revision after this one that wrote each key."""
+    later = Revision.objects.filter(number__gt=revision).order_by("number").values_list("number", "touched")
+    return {key: number for number, keys in later.iterator() for key in keys}
+
+
 def preview_of(change: Change, viewer: User | None = None) -> dict[str, Any]:
     """The preview as the API shows it. For a viewer, changes they may not see are not named."""
-    preview = stored(change)
+    preview, state = stored(change), state_of(change)
+    at = running(change, preview) if state in {"running", "stale"} else None
+    told = {"state": "running", "progress": at.share, "phase": at.phase} if at else {"state": state}
     if preview is None:
         nothing = {"added": 0, "changed": 0, "removed": 0, "affected": 0}
-        return {"state": "stale", "revision": None, "base_revision": base_revision(change), "summary": nothing, "checks": [], "drift": []}
+        return {**told, "revision": None, "base_revision": base_revision(change), "summary": nothing, "checks": [], "drift": []}
     return {
-        "state": state_of(change),
+        **told,
+        "error": preview.error,
         "revision": preview.revision,
         "base_revision": base_revision(change),
         "version": preview.version,
@@ -93,6 +144,17 @@ def preview_of(change: Change, viewer: User | None = None) -> dict[str, Any]:
         "checks": preview.checks,
         "drift": masked(preview.drift, viewer),
     }
+
+
+def computation_of(number: str) -> str:
+    """The name under which the preview of a change is computed."""
+    return f"preview:{number}"
+
+
+def running(change: Change, preview: Preview | None) -> Progress | None:
+    """How far its computation is, also one that waits to be begun (0); None where it is neither asked for nor computed."""
+    asked = preview is not None and preview.state == Preview.State.RUNNING
+    return progress_of(computation_of(change.number)) or (Progress() if asked else None)
 
 
 def base_revision(change: Change) -> int | None:

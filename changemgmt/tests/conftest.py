@@ -29,6 +29,7 @@ def fast_and_quiet(settings, tmp_path):
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
     settings.MEDIA_ROOT = tmp_path / "media"
+    settings.CACHES = settings.CACHES | {"shared": {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": tmp_path / "cache"}}
     settings.API_THROTTLE = settings.LOGIN_THROTTLE = "off"
     settings.RELATION_TRUST_DAYS = 36_500  # what the tests made at their moment is relied upon at any clock
     settings.WHITENOISE_AUTOREFRESH = True  # looks for a file when it is asked for, not for all of them with every client

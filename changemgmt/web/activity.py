@@ -65,6 +65,7 @@ TOLD: dict[str, tuple[str, str, Any]] = {
     "approval.level_decided": ("checks", "", gettext_lazy("A level is decided")),
     "preview.computed": ("eye", "", gettext_lazy("computed the preview")),
     "preview.asked": ("hourglass", "", gettext_lazy("asked for the preview")),
+    "preview.cancelled": ("x", "", gettext_lazy("cancelled computing the preview")),
     "approval.blocked": ("alert", "t-warn", gettext_lazy("The review can't begin")),
     "approval.reminded": ("bell", "", gettext_lazy("Those who have not voted were reminded")),
     "approval.timed_out": ("clock", "t-warn", gettext_lazy("A level was not decided in time")),

@@ -29,6 +29,7 @@ from changemgmt.core.reading import keep, reading
 from changemgmt.execution.queries import shape as execution_shape
 from changemgmt.lifecycle import obligations
 from changemgmt.lifecycle.blockers import all_blockers
+from changemgmt.lifecycle.compute_preview import may_cancel
 from changemgmt.lifecycle.may import implementer_keys
 from changemgmt.lifecycle.review import pending
 from changemgmt.lifecycle.transitions import waiting_people
@@ -39,6 +40,7 @@ from .activity import activity_of
 from .acts import offered
 from .base import PageRequest, learn_names, names_known, names_of, page
 from .brief import brief_of
+from .computing import computing
 from .diff import groups_of
 from .execution import tasks_shown
 from .impact import impact_context, keys_shown
@@ -148,6 +150,7 @@ def page_context(change: Change, viewer: User, *, now: datetime, show: str = "",
         "steps": steps,
         "side": side,
         "preview": preview,
+        **(computing(preview, may_cancel(change, actor=viewer)) if preview["state"] == "running" else {}),
         "groups": groups_of(diff, preview.get("drift") or [], names_in(diff, items)),
         "items": items,
         "assessment": assessed(change),

@@ -16,11 +16,12 @@ from changemgmt.architecture.trust import CONFIRMED
 from changemgmt.changes.models import Change, Preview
 from changemgmt.changes.queries import visible
 from changemgmt.core.reading import reading
-from changemgmt.lifecycle.compute_preview import ask_for_preview, may_compute
-from changemgmt.preview.queries import HIDDEN, diff_of, impact_of, layout_of, preview_of, state_of, stored
+from changemgmt.lifecycle.compute_preview import ask_for_preview, may_cancel, may_compute
+from changemgmt.preview.queries import HIDDEN, diff_of, impact_of, layout_of, preview_of, stored
 from changemgmt.preview.stacked import stacked_preview
 
 from .base import PageRequest, done, page
+from .computing import computing
 from .diff import groups_of
 from .items import component_names, described
 from .relations import in_doubt
@@ -273,6 +274,7 @@ def preview(request: PageRequest, number: str) -> HttpResponse:
         "picture": picture_of(layout_of(change)),
         "reach": reach_of(change),
         "may_compute": may_compute(change, actor=request.user).allowed,
+        **computing(shown, may_cancel(change, actor=request.user)),
     }
     return render(request, "changes/preview.html", context)
 
@@ -282,10 +284,3 @@ def stacked(request: PageRequest, number: str) -> HttpResponse:
     """The change on top of what is approved and not done yet."""
     change = visible(request.user, number)
     return render(request, "changes/stacked.html", {"change": change, "stack": stacked_preview(change, request.user)})
-
-
-@page()
-def preview_state(request: PageRequest, number: str) -> HttpResponse:
-    """Asked by the page while the preview is computed: nothing yet, or load the page again."""
-    change = visible(request.user, number)
-    return HttpResponse(status=204, headers={} if state_of(change) == "running" else {"HX-Refresh": "true"})

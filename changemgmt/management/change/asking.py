@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
+import time
 from datetime import timedelta
 from typing import Any
 
+from changemgmt.accounts.models import User
 from changemgmt.architecture.impact import in_words, trusted
 from changemgmt.assessment.queries import assessment_of
+from changemgmt.changes.models import Change
 from changemgmt.core.time import rfc3339
 from changemgmt.lifecycle import assess as assessing
 from changemgmt.lifecycle.blockers import all_blockers
-from changemgmt.lifecycle.compute_preview import ask_for_preview
+from changemgmt.lifecycle.compute_preview import ask_for_preview, cancel_preview
 from changemgmt.lifecycle.start import gate_of
 from changemgmt.preview.queries import impact_of, preview_of
 from changemgmt.preview.rules import Drift
@@ -48,8 +51,12 @@ def assess(call: Call) -> None:
 
 def preview(call: Call) -> None:
     """Show the preview; compute it first when asked to."""
+    if call.cancel:
+        cancel_preview(call.number, **call.acting)
     if call.compute:
-        ask_for_preview(call.number, **call.acting)
+        ask_for_preview(call.number, progress=Told(), **call.acting)
+    if call.wait:
+        wait_for(call.change, call.reader)
     if call.stacked:
         stacked(call)
         return
@@ -64,6 +71,27 @@ def preview(call: Call) -> None:
         for row in found["drift"]
     ]
     call.answer(found, lines)
+
+
+class Told:
+    """Writes how far a computation is to standard error, once it takes longer than a second."""
+
+    def __init__(self) -> None:
+        self.began, self.said = time.monotonic(), ""
+
+    def __call__(self, phase: str, share: float) -> None:
+        line = f"{share:4.0%}  {phase or 'waiting for a worker'}"
+        if line != self.said and time.monotonic() - self.began > 1:
+            self.said = line
+            sys.stderr.write(f"{line}\n")
+
+
+def wait_for(change: Change, reader: User) -> None:
+    """Until the preview is not computed any more."""
+    told = Told()
+    while (found := preview_of(change, reader))["state"] == "running":
+        told(found["phase"], found["progress"])
+        time.sleep(0.5)
 
 
 def stacked(call: Call) -> None:

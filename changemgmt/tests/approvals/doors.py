@@ -380,6 +380,7 @@ DECIDES_NOTHING: dict[str, str] = {
         api/v1/changes/<str:number>/items/ api/v1/changes/<str:number>/items/import/ api/v1/changes/<str:number>/items/<int:pk>/
         api/v1/changes/<str:number>/plan/ api/v1/changes/<str:number>/plan/steps/ api/v1/changes/<str:number>/plan/steps/<str:step>/
         api/v1/changes/<str:number>/assessment/ api/v1/changes/<str:number>/impact/ api/v1/changes/<str:number>/preview/
+        api/v1/changes/<str:number>/preview/cancel/ changes/<str:number>/preview/cancel/
         api/v1/changes/<str:number>/comments/ api/v1/changes/<str:number>/attachments/ api/v1/changes/<str:number>/attachments/<int:pk>/
         api/v1/changes/<str:number>/links/ api/v1/changes/<str:number>/links/<int:pk>/
         api/v1/changes/<str:number>/watchers/ api/v1/changes/<str:number>/watchers/<str:username>/
