@@ -106,6 +106,7 @@ REACTIONS: dict[str, tuple[Any, ...]] = {
     "import.requested": (finish_queued_import,),
     "import.applied": (rebase_open_changes,),
     "import.failed": NOTHING,
+    "import.cancelled": NOTHING,
     # Configuration
     "chain.edited": (notify,),
     "chain.activated": NOTHING,

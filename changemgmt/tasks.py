@@ -4,6 +4,7 @@ from changemgmt.accounts.tasks import mail_invitation, mail_reset_link
 from changemgmt.notifications.tasks import notify, send_due_mail
 from changemgmt.orchestrator.tasks import (
     ask_newcomer,
+    carry_import_on,
     carry_on,
     compute_asked_preview,
     compute_preview,
@@ -22,6 +23,7 @@ from changemgmt.sla.tasks import act_on_due
 __all__ = [
     "act_on_due",
     "ask_newcomer",
+    "carry_import_on",
     "carry_on",
     "compute_asked_preview",
     "compute_preview",

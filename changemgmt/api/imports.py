@@ -13,10 +13,10 @@ from rest_framework import serializers
 from rest_framework.parsers import MultiPartParser
 
 from changemgmt.architecture.importers.files import PACKED, of_upload
-from changemgmt.architecture.imports import READERS
+from changemgmt.architecture.imports import PHASES, READERS, running
 from changemgmt.architecture.models import ImportRun
 from changemgmt.core.errors import Invalid, existing
-from changemgmt.lifecycle.import_architecture import EDITORS, INLINE_BYTES, MODES, import_architecture, mapping_of, queue_import
+from changemgmt.lifecycle.import_architecture import EDITORS, INLINE_BYTES, MODES, cancel_import, import_architecture, mapping_of, queue_import
 
 from .base import Resource
 
@@ -61,7 +61,9 @@ class RunShape(serializers.Serializer):
     by = serializers.CharField()
     started_at = serializers.DateTimeField()
     ended_at = serializers.DateTimeField(allow_null=True)
+    cancelled_by = serializers.CharField()
     progress = serializers.FloatField()
+    phase = serializers.ChoiceField(("", *PHASES), help_text="While it runs: what is done now; empty before a worker took it, and afterwards.")
     components = CountsShape()
     relations = CountsShape()
     skipped = SkippedShape(many=True)
@@ -75,10 +77,12 @@ NOTHING = {"adds": 0, "updates": 0, "removes": 0, "unchanged": 0}
 
 def shown(run: ImportRun) -> dict[str, Any]:
     """A run as the API shows it."""
-    plain = ("state", "mode", "format", "source", "by", "started_at", "ended_at", "progress", "skipped", "revision", "error")
+    plain = ("state", "mode", "format", "source", "by", "cancelled_by", "started_at", "ended_at", "skipped", "revision", "error")
+    at = running(run)
+    told = {"progress": at.share if at else run.progress, "phase": at.phase if at else ""}
     values = {name: getattr(run, name) for name in plain}
     counts = {"components": run.components or NOTHING, "relations": run.relations or NOTHING}
-    return {"id": run.pk, **values, **counts, "new_types": run.options.get("new_types", [])}
+    return {"id": run.pk, **values, **told, **counts, "new_types": run.options.get("new_types", [])}
 
 
 def zipped(tables: dict[str, UploadedFile]) -> UploadedFile:
@@ -160,7 +164,22 @@ class OneImport(Resource):
         return self.answer(shown(self.run))
 
 
+class CancelImport(OneImport):
+    """Stop an import: nothing of it is imported. 200 when that is done, 202 when it stops at the next step."""
+
+    roles: ClassVar = {"POST": EDITORS}
+    answers: ClassVar = {"POST": RunShape}
+    http_method_names = ["post"]
+
+    def post(self, request: Request, id: int) -> Response:
+        if request.data:
+            raise Invalid("Nothing is sent with this.")
+        done = cancel_import(id, actor=self.user, now=self.now)
+        return self.answer(shown(ImportRun.objects.get(pk=id)), 200 if done else 202)
+
+
 urlpatterns = [
     path("architecture/imports/", Imports.as_view(), name="architecture_imports"),
     path("architecture/imports/<int:id>/", OneImport.as_view(), name="architecture_import"),
+    path("architecture/imports/<int:id>/cancel/", CancelImport.as_view(), name="architecture_import_cancel"),
 ]

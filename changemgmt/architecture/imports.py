@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from changemgmt.computations.queries import Progress as Told
+from changemgmt.computations.queries import progress_of
 from changemgmt.core.errors import Invalid
 from changemgmt.core.time import rfc3339
 
@@ -15,7 +17,7 @@ from .catalogue import FALLBACK_LAYER, Catalogue
 from .fields import data_errors, json_problem, key_problem, schema_errors
 from .importers import archimate, backstage, compose, csv, cyclonedx, json, terraform
 from .importers.records import File, FoundComponent, FoundRelation, Options, Reader, Record, Skipped
-from .models import Claim, Source
+from .models import Claim, ImportRun, Source
 from .queries import cascade, exists, images, portions
 from .rules import COMPONENT, CREATE, OBJECTS, RELATION, RELATION_END, Image, Operation, created, patched, relation_key
 from .trust import said_now
@@ -33,10 +35,23 @@ READERS: Mapping[str, Reader] = {
 PREFIXES = {"Business": "business", "Application": "application", "Data": "data", "Technology": "technology", "Infrastructure": "technology"}
 MOST_SKIPPED = 10_000
 Progress = Callable[[str, int, int], None]
+"""Told a phase, how much of it is done, and of how much (0 where nobody knows). It may raise, which ends the import."""
+PHASES = {"reading": (0.0, 0.3), "comparing components": (0.3, 0.2), "comparing relations": (0.5, 0.2), "writing": (0.7, 0.3)}
+"""Where each phase begins within the whole, and its share."""
 
 
 def quiet(phase: str, done: int, total: int) -> None:
     """Tell nobody."""
+
+
+def computation_of(run: int) -> str:
+    """The name under which an import is done."""
+    return f"import:{run}"
+
+
+def running(run: ImportRun) -> Told | None:
+    """How far an import is that somebody does, or that waits for a worker; None when it has ended."""
+    return (progress_of(computation_of(run.pk)) or Told()) if run.state == ImportRun.State.RUNNING else None
 
 
 @dataclass

@@ -214,8 +214,9 @@ class ImportRun(models.Model):
         RUNNING = "running", _("running")
         DONE = "done", _("done")
         FAILED = "failed", _("failed")
+        CANCELLED = "cancelled", _("cancelled")
 
-    state = models.CharField(max_length=7, choices=State, default=State.RUNNING)
+    state = models.CharField(max_length=9, choices=State, default=State.RUNNING)
     mode = models.CharField(max_length=7, choices=[("preview", _("preview")), ("apply", _("apply"))])
     format = models.CharField(max_length=20)
     source = models.CharField(max_length=100)
@@ -223,6 +224,7 @@ class ImportRun(models.Model):
     file = models.FileField(upload_to="imports/", blank=True)
     file_name = models.CharField(max_length=255, blank=True)
     by = models.CharField(max_length=150)
+    cancelled_by = models.CharField(max_length=150, blank=True)
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
     progress = models.FloatField(default=0)

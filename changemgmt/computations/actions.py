@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import uuid
 from contextlib import suppress
 from types import TracebackType
@@ -12,6 +13,8 @@ from typing import Self
 from django.db import DatabaseError, connection, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
+
+from changemgmt.core.errors import NotPossible
 
 from .models import Computation
 from .queries import SILENCE, living, shared
@@ -29,6 +32,12 @@ class Cancelled(Exception):
     def __init__(self, by: str) -> None:
         super().__init__(by)
         self.by = by
+
+
+class Stopped(NotPossible):
+    """What one waited for was cancelled while it ran."""
+
+    slug, title = "cancelled", "Cancelled"
 
 
 class Lost(Exception):
@@ -77,6 +86,7 @@ class Work:
         self.name, self.token = name, token
         self.phase, self.share = "", 0.0
         self.stop_asked_by = ""
+        self.told_at = 0.0
         self.lost = self.storing = False
         self.over = threading.Event()
         self.beating: threading.Thread | None = None
@@ -97,8 +107,9 @@ class Work:
 
     def at(self, phase: str, share: float) -> None:
         """Say how far it is. Raises Cancelled where somebody asked for it to stop, Lost where somebody took it over."""
+        begins = phase != self.phase
         self.phase, self.share = phase, share
-        if self.beating is None:
+        if self.beating is None and (begins or time.monotonic() > self.told_at + BEAT_SECONDS):
             self._tell()
         if self.lost:
             raise Lost(self.name)
@@ -133,5 +144,6 @@ class Work:
             connection.close()
 
     def _tell(self) -> None:
+        self.told_at = time.monotonic()
         shared().set(f"progress:{self.token}", (self.phase, self.share), KEPT_SECONDS)
         self.stop_asked_by = shared().get(f"stop:{self.token}") or ""

@@ -15,8 +15,8 @@ from django.db import OperationalError, transaction
 from changemgmt.architecture.queries import current_revision
 from changemgmt.audit.actions import record
 from changemgmt.changes.models import Change, Preview
-from changemgmt.computations.actions import Cancelled, Lost, Work, claim, note_cancelled
-from changemgmt.core.errors import DomainError, NotPossible
+from changemgmt.computations.actions import Cancelled, Lost, Stopped, Work, claim, note_cancelled
+from changemgmt.core.errors import DomainError
 from changemgmt.preview.actions import put_back
 from changemgmt.preview.compute import PHASES, Computed, Progress, compute, quiet
 from changemgmt.preview.queries import computation_of, items_digest, moved_under
@@ -27,12 +27,6 @@ Settle = Callable[[Change, Computed | None], None]
 TRIES = 3
 """So often it is computed aside before it is computed under the lock, where nothing moves."""
 LOOK_SECONDS = 0.2
-
-
-class Stopped(NotPossible):
-    """The computation was cancelled while it ran."""
-
-    slug, title = "cancelled", "Cancelled"
 
 
 def compute_aside(

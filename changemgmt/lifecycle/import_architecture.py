@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
 from django.conf import settings
 from django.core.files.base import File as Stored
-from django.db import transaction
+from django.db import OperationalError, transaction
 
 from changemgmt.accounts.models import User
 from changemgmt.accounts.queries import has_role
 from changemgmt.architecture.importers.files import of_upload
 from changemgmt.architecture.importers.records import File, Options
 from changemgmt.architecture.importers.yaml import documents
-from changemgmt.architecture.imports import READERS, Plan, Progress, apply_plan, plan_import, quiet, read_records
+from changemgmt.architecture.imports import PHASES, READERS, Plan, Progress, apply_plan, computation_of, plan_import, quiet, read_records
 from changemgmt.architecture.models import ImportRun, Source
 from changemgmt.audit.actions import record
-from changemgmt.core.errors import DomainError, Invalid, NotPermitted, NotPossible
+from changemgmt.computations.actions import Cancelled, Lost, Stopped, Work, ask_to_stop, claim, note_cancelled, ring_once
+from changemgmt.computations.queries import is_computing
+from changemgmt.core.errors import DomainError, Invalid, NotPermitted, NotPossible, existing
+from changemgmt.core.verdict import Verdict
 
 EDITORS = ("administrator", "change_manager")
 MODES = ("preview", "apply")
 # Larger uploads are read by a worker while the caller waits for nothing.
 INLINE_BYTES = 4 * 1024 * 1024
+FIRST_RING = timedelta(seconds=15)
+"""So long the message of a queued import has to arrive."""
 
 
 def may_import(actor: User) -> bool:
@@ -73,7 +79,7 @@ def apply_preview(run_id: int, *, actor: User, now: datetime) -> ImportRun:
     if seen is None:
         raise NotPossible("The file of this preview is not kept any more: choose it again.")
     run = begin(actor=actor, now=now, format=seen.format, source=seen.source, mode="apply", options=_asked(seen.options), file_name=seen.file_name)
-    done = _carry_out(run, of_upload(_named(seen)), actor=actor, now=now, progress=quiet)
+    done = _carry_out(run, of_upload(_named(seen)), actor=actor, now=now)
     seen.file.delete(save=True)
     return done
 
@@ -96,13 +102,12 @@ def finish_import(run_id: int, *, now: datetime) -> ImportRun:
     run = ImportRun.objects.get(pk=run_id)
     if run.state != ImportRun.State.RUNNING or not run.file:
         return run
-    actor = User.objects.get(username=run.by)
-    try:
-        return _carry_out(run, of_upload(_named(run)), actor=actor, now=now, progress=_noting(run))
-    except DomainError:
-        return run
-    finally:
+    upload = _named(run)
+    with suppress(DomainError):
+        _carry_out(run, of_upload(upload), actor=User.objects.get(username=run.by), now=now, read=upload.share)
+    if run.state != ImportRun.State.RUNNING:
         run.file.delete(save=True)
+    return run
 
 
 def _named(run: ImportRun) -> _Upload:
@@ -115,30 +120,25 @@ class _Upload:
 
     def __init__(self, stream: IO[bytes], name: str, size: int) -> None:
         self.stream, self.name, self.size = stream, name, size
+        self.reached = 0
 
     def open(self) -> None:
         """It is open already."""
 
     def read(self, size: int = -1) -> bytes:
-        return self.stream.read(size) if size >= 0 else self.stream.read()
+        content = self.stream.read(size) if size >= 0 else self.stream.read()
+        self.reached = max(self.reached, self.stream.tell())
+        return content
+
+    def share(self) -> float:
+        """How much of it was read."""
+        return min(self.reached / max(self.size, 1), 1.0)
 
     def seek(self, offset: int, whence: int = 0) -> int:
         return self.stream.seek(offset, whence)
 
     def tell(self) -> int:
         return self.stream.tell()
-
-
-def _noting(run: ImportRun) -> Progress:
-    """Write progress to the run, in whole percents; not while the transaction is open, where nobody would see it."""
-
-    def note(phase: str, done: int, total: int) -> None:
-        share = round(min(done / total, 1.0) * 0.5, 2) if total and phase == "reading" else run.progress
-        if share > run.progress:
-            run.progress = share
-            ImportRun.objects.filter(pk=run.pk).update(progress=share)
-
-    return note
 
 
 def begin(*, actor: User, now: datetime, format: str, source: str, mode: str, options: dict[str, Any], file_name: str) -> ImportRun:
@@ -165,22 +165,50 @@ def _refuse_controlled(source: str) -> None:
         raise NotPossible(f"The source {source!r} is controlled: preview the import, and bring the differences in by a change.")
 
 
-def _carry_out(run: ImportRun, files: Sequence[File], *, actor: User, now: datetime, progress: Progress) -> ImportRun:
-    options = run.options
+def _carry_out(
+    run: ImportRun, files: Sequence[File], *, actor: User, now: datetime, progress: Progress = quiet, read: Callable[[], float] = lambda: 0.0
+) -> ImportRun:
+    """Do the import, unless somebody else does it. `progress` is told what is done, `read` says how much of the file was read."""
+    work = claim(computation_of(run.pk))
+    if work is None:
+        return run
+
+    def at(phase: str, done: int, total: int) -> None:
+        begin, span = PHASES[phase]
+        work.at(phase, begin + span * (read() if phase == "reading" else min(done / max(total, 1), 1.0)))
+        progress(phase, done, total)
+
     try:
-        records = read_records(
-            run.format, files, Options(options.get("mapping") or mapping_for(run.source, run.format), lambda done: progress("reading", done, 0))
-        )
-        with transaction.atomic():
-            plan = plan_import(
-                records, source=run.source, namespace=options.get("namespace", ""), create_types=options.get("create_types", True), progress=progress
-            )
-            revision = _land(run, plan, actor=actor, now=now, progress=progress) if run.mode == "apply" else None
-            _note(run, plan, revision, now=now)
+        with work:
+            _read_and_land(run, files, work, actor=actor, now=now, progress=at)
+    except Lost:
+        return run
+    except Cancelled as stop:
+        _note_cancelled(run, by=stop.by, now=now)
+        raise Stopped(f"The import was cancelled by {stop.by}. Nothing was imported.") from None
+    except OperationalError:
+        raise
     except DomainError as error:
-        _note_failure(run, error, actor=actor, now=now)
+        _note_failure(run, error.detail, actor=actor, now=now)
+        raise
+    except Exception as error:
+        _note_failure(run, f"{type(error).__name__}: {error}", actor=actor, now=now)
         raise
     return run
+
+
+def _read_and_land(run: ImportRun, files: Sequence[File], work: Work, *, actor: User, now: datetime, progress: Progress) -> None:
+    options = run.options
+    mapping = options.get("mapping") or mapping_for(run.source, run.format)
+    records = read_records(run.format, files, Options(mapping, lambda done: progress("reading", done, 0)))
+    with transaction.atomic():
+        work.hold()
+        plan = plan_import(
+            records, source=run.source, namespace=options.get("namespace", ""), create_types=options.get("create_types", True), progress=progress
+        )
+        revision = _land(run, plan, actor=actor, now=now, progress=progress) if run.mode == "apply" else None
+        _note(run, plan, revision, now=now)
+        work.end()
 
 
 def _land(run: ImportRun, plan: Plan, *, actor: User, now: datetime, progress: Progress) -> int:
@@ -208,12 +236,52 @@ def _note(run: ImportRun, plan: Plan, revision: int | None, *, now: datetime) ->
     run.save()
 
 
-def _note_failure(run: ImportRun, error: DomainError, *, actor: User, now: datetime) -> None:
+def _note_failure(run: ImportRun, why: str, *, actor: User, now: datetime) -> None:
     """In a transaction of its own: the import's own was rolled back."""
-    run.state, run.ended_at, run.error = ImportRun.State.FAILED, now, error.detail
+    run.state, run.ended_at, run.error, run.revision = ImportRun.State.FAILED, now, why, None
     with transaction.atomic():
         run.save()
-        record("import.failed", actor=actor.username, object=f"import:{run.pk}", now=now, data={"source": run.source, "reason": error.detail[:300]})
+        record("import.failed", actor=actor.username, object=f"import:{run.pk}", now=now, data={"source": run.source, "reason": why[:300]})
+
+
+def _note_cancelled(run: ImportRun, *, by: str, now: datetime) -> None:
+    run.state, run.ended_at, run.cancelled_by, run.revision = ImportRun.State.CANCELLED, now, by, None
+    with transaction.atomic():
+        run.save()
+        record("import.cancelled", actor=by, object=f"import:{run.pk}", now=now, data={"source": run.source})
+
+
+def may_cancel_import(run: ImportRun, *, actor: User) -> Verdict:
+    """Who may import may cancel one that is not done."""
+    refusal = "" if may_import(actor) else "Only administrators and change managers import, and cancel imports."
+    return Verdict(refusal=refusal, impossible="" if run.state == ImportRun.State.RUNNING else f"This import is {run.get_state_display()} already.")
+
+
+def cancel_import(run_id: int, *, actor: User, now: datetime) -> bool:
+    """Cancel an import: nothing of it is imported. True when that is done, False when whoever does it stops at the next step."""
+    run = existing(ImportRun.objects.filter(pk=run_id).first(), "There is no such import.")
+    may_cancel_import(run, actor=actor).enforce()
+    if ask_to_stop(computation_of(run_id), by=actor.username):
+        return False
+    with transaction.atomic():
+        note_cancelled(computation_of(run_id), subject="")
+        run = ImportRun.objects.select_for_update().get(pk=run_id)
+        may_cancel_import(run, actor=actor).enforce()
+        _note_cancelled(run, by=actor.username, now=now)
+    run.file.delete(save=True)
+    return True
+
+
+def left_imports(*, now: datetime) -> Iterator[int]:
+    """Imports that nobody does any more, by id: queued ones, to be done. Those that somebody waited for have failed with who did them."""
+    for run in ImportRun.objects.filter(state=ImportRun.State.RUNNING, started_at__lt=now - FIRST_RING):
+        name = computation_of(run.pk)
+        if is_computing(name) or not ring_once(name):
+            continue
+        if run.file:
+            yield run.pk
+        else:
+            _note_failure(run, "The process that did it ended before it was done.", actor=User.objects.get(username=run.by), now=now)
 
 
 def mapping_for(source: str, format: str) -> dict[str, Any]:

@@ -12,11 +12,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from changemgmt.architecture.importers.files import of_upload
+from changemgmt.architecture.imports import running
 from changemgmt.architecture.models import ImportRun
-from changemgmt.core.errors import DomainError, NotFound, NotPermitted
+from changemgmt.core.errors import DomainError, NotFound, NotPermitted, existing
 from changemgmt.lifecycle.import_architecture import (
     INLINE_BYTES,
     apply_preview,
+    cancel_import,
     import_architecture,
     keep_for_apply,
     mapping_of,
@@ -28,6 +30,13 @@ from .base import PageRequest, attempt, done, page, refused_status
 
 LAST = 20
 SHOWN = 200
+PHASES = {
+    "": gettext_lazy("It waits for a worker"),
+    "reading": gettext_lazy("The file is read"),
+    "comparing components": gettext_lazy("Components are compared with what is there"),
+    "comparing relations": gettext_lazy("Relations are compared with what is there"),
+    "writing": gettext_lazy("It is written, whole or not at all"),
+}
 FORMATS = [
     ("archi", gettext_lazy("Archi model (.archimate)")),
     ("archimate", gettext_lazy("ArchiMate exchange file (.xml)")),
@@ -123,9 +132,33 @@ def report(request: PageRequest, number: int) -> HttpResponse:
         "more": max(len(run.skipped) - SHOWN, 0),
         "new_types": run.options.get("new_types", []),
         "may_apply": run.mode == "preview" and run.state == "done" and bool(run.file) and run.by == request.user.username,
-        "percent": round(run.progress * 100),
+        **how_far(run),
     }
     return render(request, "architecture/import.html", context)
+
+
+def how_far(run: ImportRun) -> dict[str, Any]:
+    """For `architecture/_importing.html`: what is done now, and how much of the whole."""
+    at = running(run)
+    return {"run": run, "phase": PHASES[at.phase if at else ""], "percent": at.percent if at else round(run.progress * 100)}
+
+
+@page()
+def state(request: PageRequest, number: int) -> HttpResponse:
+    """Asked by the page while it runs: how far it is, or load the page again."""
+    only_editors(request)
+    run = existing(ImportRun.objects.filter(pk=number).first(), _("There is no such import."))
+    if run.state != ImportRun.State.RUNNING:
+        return HttpResponse(status=204, headers={"HX-Refresh": "true"})
+    return render(request, "architecture/_importing.html", how_far(run))
+
+
+@page("POST")
+def cancel(request: PageRequest, number: int) -> HttpResponse:
+    """Stop it: nothing of it is imported."""
+    only_editors(request)
+    at_once = cancel_import(number, actor=request.user, now=request.now)
+    return done(request, _("Cancelled.") if at_once else _("It stops at the next step."), f"/imports/{number}/")
 
 
 @page("POST")
@@ -140,4 +173,6 @@ urlpatterns = [
     path("imports/", imports, name="imports"),
     path("imports/<int:number>/", report, name="import"),
     path("imports/<int:number>/apply/", apply, name="import-apply"),
+    path("imports/<int:number>/state/", state, name="import-state"),
+    path("imports/<int:number>/cancel/", cancel, name="import-cancel"),
 ]

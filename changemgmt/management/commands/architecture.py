@@ -21,7 +21,7 @@ from changemgmt.architecture.queries import current_revision
 from changemgmt.audit.context import acting
 from changemgmt.core.errors import DomainError
 from changemgmt.core.time import utc_now
-from changemgmt.lifecycle.import_architecture import import_architecture, read_mapping
+from changemgmt.lifecycle.import_architecture import cancel_import, import_architecture, read_mapping
 from changemgmt.lifecycle.judge_relation import confirm_relation, refute_relation
 from changemgmt.preview.diff import diff_of_images, markdown
 
@@ -43,6 +43,9 @@ class Command(BaseCommand):
         importing.add_argument("--no-create-types", action="store_true", help="leave out what has an unknown type")
         importing.add_argument("--user", help="who imports (default: the first administrator)")
         importing.add_argument("--json", action="store_true", help="print the report as JSON")
+        cancelling = verbs.add_parser("cancel", help="stop an import that runs: nothing of it is imported")
+        cancelling.add_argument("run", type=int, help="its id, as the page or the API shows it")
+        cancelling.add_argument("--user", help="who cancels it (default: the first administrator)")
         exporting = verbs.add_parser("export", help="write the whole architecture")
         exporting.add_argument("--as", dest="form", choices=EXPORTS, default="json")
         exporting.add_argument("--output", type=Path, help="file to write (default: standard output)")
@@ -87,6 +90,10 @@ class Command(BaseCommand):
                 progress=lambda phase, done, total: show(bar, phase, done, total),
             )
         self.stdout.write(json.dumps(as_json(run), indent=2) if options["json"] else as_text(run))
+
+    def do_cancel(self, *, run: int, user: str | None, **options: Any) -> None:
+        at_once = cancel_import(run, actor=importer(user), now=utc_now())
+        self.stdout.write("Cancelled." if at_once else "It stops at the next step.")
 
     def do_export(self, *, form: str, output: Path | None, at: str | None, **options: Any) -> None:
         content = EXPORTS[form].write(source_at(revision_of(at, "at")) if at else LIVE)
