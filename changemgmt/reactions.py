@@ -15,6 +15,7 @@ from changemgmt.audit.relay import DRAIN, drain
 from changemgmt.core.time import utc_now
 from changemgmt.notifications.tasks import notify
 from changemgmt.orchestrator.tasks import (
+    answer_asked_impact,
     ask_newcomer,
     carry_on,
     compute_asked_preview,
@@ -103,6 +104,8 @@ REACTIONS: dict[str, tuple[Any, ...]] = {
     **{f"{object}.{what}": (rebase_open_changes,) for object, what in product(("component", "relation"), ("created", "updated", "deleted"))},
     "relation.confirmed": (rebase_open_changes,),
     "relation.refuted": (rebase_open_changes,),
+    "impact.asked": (answer_asked_impact,),
+    "impact.cancelled": NOTHING,
     "import.requested": (finish_queued_import,),
     "import.applied": (rebase_open_changes,),
     "import.failed": NOTHING,

@@ -3,6 +3,8 @@
 from changemgmt.accounts.tasks import mail_invitation, mail_reset_link
 from changemgmt.notifications.tasks import notify, send_due_mail
 from changemgmt.orchestrator.tasks import (
+    answer_asked_impact,
+    answer_question,
     ask_newcomer,
     carry_import_on,
     carry_on,
@@ -22,6 +24,8 @@ from changemgmt.sla.tasks import act_on_due
 
 __all__ = [
     "act_on_due",
+    "answer_asked_impact",
+    "answer_question",
     "ask_newcomer",
     "carry_import_on",
     "carry_on",

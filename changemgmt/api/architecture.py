@@ -10,12 +10,11 @@ from django.urls import path
 from rest_framework import serializers
 
 from changemgmt.architecture.exports import EXPORTS, LIVE
-from changemgmt.architecture.impact import impact_of_components
 from changemgmt.architecture.models import Component, ComponentType, Layer, Relation, RelationType, Revision
 from changemgmt.architecture.past import revision_of, source_at
 from changemgmt.architecture.queries import component as component_of
 from changemgmt.architecture.queries import component_image, relation_image, relations, search, trusted_since
-from changemgmt.architecture.rules import CREATE, DELETE, OPERATIONS, STATUSES, UPDATE
+from changemgmt.architecture.rules import CREATE, DELETE, STATUSES, UPDATE
 from changemgmt.architecture.trust import CONFIRMED, REFUTED, STALE, UNCONFIRMED, trust_of
 from changemgmt.core.errors import Invalid, NotFound, existing
 from changemgmt.lifecycle.edit_architecture import (
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from rest_framework.response import Response
 
 WRITES = {"POST": EDITORS, "PATCH": EDITORS, "PUT": EDITORS, "DELETE": EDITORS}
-MOST_SEEDS = 1_000
 
 
 class ComponentShape(serializers.Serializer):
@@ -370,50 +368,6 @@ class OneRelationType(OneOfTable):
 # Questions to the whole.
 
 
-BOUNDS = {"max_depth": "max_depth", "min_score": "min_score", "layers": "layers", "relation_types": "types"}
-
-
-class ImpactBody(StrictSerializer):
-    components = serializers.ListField(child=Text(max_length=300), min_length=1, max_length=MOST_SEEDS)
-    operation = serializers.ChoiceField(OPERATIONS, required=False)
-    max_depth = Whole(min_value=1, max_value=50, required=False, allow_null=True)
-    min_score = serializers.FloatField(min_value=0.0, max_value=1.0, required=False)
-    layers = serializers.ListField(child=Text(max_length=60), required=False, max_length=50)
-    relation_types = serializers.ListField(child=Text(max_length=100), required=False, max_length=200)
-
-
-class ImpactShape(serializers.Serializer):
-    revision = serializers.IntegerField()
-    state = serializers.CharField()
-    direct = serializers.ListField(child=serializers.CharField())
-    affected = serializers.ListField(child=serializers.DictField())
-    by_layer = serializers.DictField(child=serializers.IntegerField())
-    users = serializers.IntegerField()
-    services = serializers.ListField(child=serializers.CharField())
-    untrusted = serializers.IntegerField(help_text="So many of `affected` are reached over relations that nobody confirmed lately, and not counted.")
-
-
-class Impact(Resource):
-    """What doing something to these components would reach, in the live architecture."""
-
-    write_parameters: ClassVar = ("limit",)
-    accepts: ClassVar = {"POST": ImpactBody}
-    answers: ClassVar = {"POST": ImpactShape}
-
-    def post(self, request: Request) -> Response:
-        asked = self.read(ImpactBody)
-        impact = impact_of_components(
-            asked["components"],
-            operation=asked.get("operation", UPDATE),
-            bounds={BOUNDS[name]: asked[name] for name in BOUNDS if name in asked},
-            now=self.now,
-        )
-        limit = request.query_params.get("limit", "")
-        if limit and not (limit.isascii() and limit.isdigit() and len(limit) < 8):
-            raise Invalid.field("limit", "Give a whole number.")
-        return self.answer(impact | {"affected": impact["affected"][: int(limit)], "collisions": []} if limit else impact | {"collisions": []})
-
-
 class Export(Resource):
     """The whole architecture as a file, in stable order; with `at` as it was at that revision, on that day or at that moment."""
 
@@ -459,7 +413,6 @@ urlpatterns = [
     path("component-types/<str:name>/", OneComponentType.as_view(), name="component_type"),
     path("relation-types/", RelationTypes.as_view(), name="relation_types"),
     path("relation-types/<str:name>/", OneRelationType.as_view(), name="relation_type"),
-    path("architecture/impact/", Impact.as_view(), name="architecture_impact"),
     path("architecture/export/", Export.as_view(), name="architecture_export"),
     path("architecture/revisions/", Revisions.as_view(), name="architecture_revisions"),
 ]

@@ -2,19 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
+
+from changemgmt.computations.kept import kept
 from changemgmt.core.errors import Invalid
 
 from .graphs import live
 from .models import Component, ComponentType
 from .propagation import Reach, Reached, propagate
-from .queries import exists, portions
+from .queries import architecture_token, exists, portions
 from .rules import COMPONENT, DELETE, OPERATIONS, severity
 from .trust import CONFIRMED
+
+Progress = Callable[[str, float], None]
+BOUNDS = ("max_depth", "min_score", "layers", "types")
+LISTS = ("layers", "types")
+PHASES = {"graph": 0.0, "propagation": 0.3, "summary": 0.8}
+
+
+def quiet(phase: str, share: float) -> None:
+    """Tell nobody."""
+
+
+def checked(question: Mapping[str, Any]) -> dict[str, Any]:
+    """A question as it is kept and compared: `components`, `operation`, and of `max_depth`, `min_score`, `layers` and `types` what it asks
+    otherwise than the administrators set it. Unknown keys are Invalid."""
+    keys = sorted(set(question["components"]))
+    missing = sorted(set(keys) - {key for portion in portions(keys) for key in exists(COMPONENT, portion)})
+    if missing:
+        raise Invalid.field("components", f"There is no component {missing[0]!r}.")
+    bounds = {name: sorted(set(question[name])) if name in LISTS else question[name] for name in BOUNDS if name in question}
+    return {"components": keys, "operation": question.get("operation", "update"), "bounds": bounds}
+
+
+def impact_of_question(question: Mapping[str, Any], *, now: datetime, progress: Progress = quiet) -> dict[str, Any]:
+    """The answer to a checked question. For the same architecture it is computed once in ten minutes, however many ask."""
+    asked = {name: value for name, value in question.items() if name != "components"}
+    about = {"question": question, "architecture": architecture_token(), "trust": settings.RELATION_TRUST_DAYS}
+    found: dict[str, Any] = kept("impact", about, lambda: impact_of_components(question["components"], **asked, now=now, progress=progress))
+    return found
 
 
 def impact_of_components(
@@ -23,6 +54,7 @@ def impact_of_components(
     operation: str = "update",
     bounds: Mapping[str, Any] | None = None,
     now: datetime,
+    progress: Progress = quiet,
 ) -> dict[str, Any]:
     """The impact of doing `operation` to these components, as the API shows it. Unknown keys are Invalid.
 
@@ -33,13 +65,16 @@ def impact_of_components(
         raise Invalid.field("components", f"There is no component {missing[0]!r}.")
     if operation not in OPERATIONS:
         raise Invalid.field("operation", f"Give one of {', '.join(OPERATIONS)}.")
-    now_live = live()
-    weight = severity(operation, weights=now_live.weights)
+    progress("graph", PHASES["graph"])
+    ground = live()
+    weight = severity(operation, weights=ground.weights)
     asked: dict[str, Any] = {name: frozenset(value) if isinstance(value, list) else value for name, value in (bounds or {}).items()}
     removed = frozenset(keys) if operation == DELETE else frozenset()
-    far = replace(now_live.bounds_at(now), **asked)
-    reached = propagate(now_live.graph, dict.fromkeys(keys, weight), rules=now_live.rules, bounds=far, removed=removed)
-    return {"revision": now_live.graph.revision, "state": "ready", "direct": sorted(set(keys)), **summed(reached, sorted(set(keys)))}
+    far = replace(ground.bounds_at(now), **asked)
+    progress("propagation", PHASES["propagation"])
+    reached = propagate(ground.graph, dict.fromkeys(keys, weight), rules=ground.rules, bounds=far, removed=removed)
+    progress("summary", PHASES["summary"])
+    return {"revision": ground.graph.revision, "state": "ready", "direct": sorted(set(keys)), **summed(reached, sorted(set(keys)))}
 
 
 def in_words(path: Sequence[Mapping[str, Any]]) -> str:

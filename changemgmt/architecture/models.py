@@ -207,6 +207,25 @@ class Claim(models.Model):
         indexes = [models.Index(fields=["object", "key"], name="claim_thing")]
 
 
+class ImpactQuestion(models.Model):
+    """What somebody asked about the reach of many components, and the answer. Kept for a day."""
+
+    class State(models.TextChoices):
+        RUNNING = "running", _("running")
+        READY = "ready", _("ready")
+        FAILED = "failed", _("failed")
+        CANCELLED = "cancelled", _("cancelled")
+
+    state = models.CharField(max_length=9, choices=State, default=State.RUNNING)
+    key = models.CharField(max_length=64, db_index=True, help_text=_("Digest of the question and of the architecture it was asked of."))
+    question = models.JSONField()
+    by = models.CharField(max_length=150)
+    asked_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    result = models.JSONField(null=True, blank=True)
+    error = models.CharField(max_length=300, blank=True)
+
+
 class ImportRun(models.Model):
     """One import, previewed or applied, with its counts and everything it left out."""
 

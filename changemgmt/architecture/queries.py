@@ -26,6 +26,11 @@ def current_revision() -> int:
     return Revision.objects.order_by("-number").values_list("number", flat=True).first() or 0
 
 
+def architecture_token() -> str:
+    """What is another for every state of the architecture, also where a revision was rolled back or another database was put in its place."""
+    return str(Revision.objects.order_by("-number").values_list("token", flat=True).first() or "")
+
+
 def component_image(component: Component) -> dict[str, Any]:
     """Everything a component is, as plain values; its database id and revision are no part of it."""
     return {

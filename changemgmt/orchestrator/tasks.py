@@ -11,6 +11,7 @@ from changemgmt.audit.models import Event
 from changemgmt.changes.models import Change
 from changemgmt.computations.actions import Stopped
 from changemgmt.core.time import utc_now
+from changemgmt.lifecycle.ask_impact import answer_impact, left_questions
 from changemgmt.lifecycle.compute_preview import compute_asked, left_previews
 from changemgmt.lifecycle.delegate import judge_votes
 from changemgmt.lifecycle.import_architecture import finish_import, left_imports
@@ -45,6 +46,8 @@ def resume_computations() -> None:
     """What was asked for and nobody computes, since a message was lost or a worker died. Rung once a minute for each."""
     for number in left_previews(now=utc_now()):
         compute_preview.delay(number=number)
+    for question in left_questions(now=utc_now()):
+        answer_question.delay(question=question)
     for run in left_imports(now=utc_now()):
         carry_import_on.delay(run=run)
 
@@ -94,6 +97,18 @@ def compute_asked_preview(*, event_id: int) -> None:
         compute_preview(number=number)
     else:
         rebase_change(number=number)
+
+
+@shared_task
+def answer_asked_impact(*, event_id: int) -> None:
+    """After somebody asked what many components would reach."""
+    answer_question(question=int(Event.objects.values_list("object", flat=True).get(pk=event_id).removeprefix("impact:")))
+
+
+@shared_task
+def answer_question(*, question: int) -> None:
+    """Answer it. Changes nothing where that is done, or somebody does it."""
+    answer_impact(question, now=utc_now())
 
 
 @shared_task

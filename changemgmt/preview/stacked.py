@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django.db.models.functions import Coalesce
@@ -13,10 +14,11 @@ from changemgmt.architecture.catalogue import Catalogue
 from changemgmt.architecture.effects import DOWN, effects
 from changemgmt.architecture.graph import Graph, Rule
 from changemgmt.architecture.graphs import live
-from changemgmt.architecture.queries import images
+from changemgmt.architecture.queries import architecture_token, images
 from changemgmt.architecture.rules import COMPONENT, OBJECTS, Image
 from changemgmt.changes.models import APPROVED, Change, Item, Reach, State
 from changemgmt.changes.queries import visible_to
+from changemgmt.computations.kept import kept
 
 from .checks import Check, checks_of
 from .compute import overlay_of
@@ -32,15 +34,28 @@ MOST = 200
 
 
 def stacked_preview(change: Change, viewer: User) -> dict[str, Any]:
-    """What a change meets once all that is approved near it is done before it, in calendar order. Computed when it is asked; nothing is kept.
+    """What a change meets once all that is approved near it is done before it, in calendar order. Computed when it is asked,
+    and kept for a while for the same changes on the same architecture.
 
     `conflicts` are rows of drift whose `moved_by` is a pending change; `checks` are those the change brings on top of them, each with
     `alone`: whether it brings it to the live architecture, too. Of changes the viewer may not see nothing is said but that there are some.
     """
     below = pending_near(change)
+    seen = set(visible_to(viewer).filter(pk__in=[row.pk for row in below]).values_list("number", flat=True))
+    about = {"change": _as_it_is(change), "below": [_as_it_is(row) for row in below], "seen": seen, "architecture": architecture_token()}
+    found: dict[str, Any] = kept("stacked", about, lambda: _laid(change, below, seen))
+    return found | {"below": [row | {"start": row["start"] and datetime.fromisoformat(row["start"])} for row in found["below"]]}
+
+
+def _as_it_is(change: Change) -> list[Any]:
+    """What of a change a stack depends on: what it does, when, and in what order it is shown."""
+    return [change.number, change.etag, change.state, change.title, change.planned_start or change.requested_start]
+
+
+def _laid(change: Change, below: Sequence[Change], seen: set[str]) -> dict[str, Any]:
+    """The change on top of those below it. What is applied already is in the architecture, and so in its token."""
     proposals = proposals_of([*below, change])
     mine = proposals.pop(change.pk, [])
-    seen = set(visible_to(viewer).filter(pk__in=[row.pk for row in below]).values_list("number", flat=True))
     ground = _Ground(below, proposals, mine)
     found = conflicts(ground.stack(), mine)
     brought, brought_seen = ground.brought(mine), ground.brought(mine, only=seen)

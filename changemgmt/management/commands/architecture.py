@@ -12,7 +12,7 @@ from tqdm import tqdm
 from changemgmt.accounts.models import User
 from changemgmt.accounts.queries import people_with_role
 from changemgmt.architecture.exports import EXPORTS, LIVE
-from changemgmt.architecture.impact import impact_of_components, in_words, trusted
+from changemgmt.architecture.impact import checked, impact_of_question, in_words, trusted
 from changemgmt.architecture.importers.files import of_path
 from changemgmt.architecture.imports import READERS
 from changemgmt.architecture.models import ImportRun
@@ -111,7 +111,7 @@ class Command(BaseCommand):
 
     def do_impact(self, *, keys: list[str], operation: str, **options: Any) -> None:
         bounds = {name: options[name] for name in ("max_depth", "min_score") if options[name] is not None}
-        impact = impact_of_components(keys, operation=operation, bounds=bounds, now=utc_now())
+        impact = impact_of_question(checked({"components": keys, "operation": operation, **bounds}), now=utc_now())
         if options["json"]:
             self.stdout.write(json.dumps(impact, indent=2))
             return

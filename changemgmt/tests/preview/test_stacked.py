@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from changemgmt.architecture.rules import Operation
 from changemgmt.changes.models import Change
+from changemgmt.computations.queries import shared
+from changemgmt.preview import stacked
 from changemgmt.preview.actions import apply_items, store
 from changemgmt.preview.compute import compute
 from changemgmt.preview.queries import HIDDEN
@@ -188,8 +190,24 @@ def test_its_queries_do_not_grow_with_how_many_lie_beneath(pair, change_of, cast
     for number in range(many):
         ready(change_of(write("shop", attributes={f"field{number}": 1})), "approved")
     stacked_preview(mine, cast.vera)
+    shared().clear()
     with django_assert_max_num_queries(45):
         assert len(stacked_preview(mine, cast.vera)["below"]) == many
+
+
+@database
+def test_it_is_laid_once_until_anything_it_rests_on_moves(pair, change_of, cast, monkeypatch):
+    mine, other = ready(change_of(write("shop", owner="mine"))), ready(change_of(write("shop", owner="other")), "approved")
+    laid, lay = [], stacked._laid
+    monkeypatch.setattr(stacked, "_laid", lambda *some: laid.append(some) or lay(*some))
+    first = stacked_preview(mine, cast.vera)
+    assert stacked_preview(mine, cast.max) == first == stacked_preview(mine, cast.vera) and len(laid) == 1
+    Change.objects.filter(pk=other.pk).update(planned_start=NOW)
+    assert stacked_preview(mine, cast.vera)["below"][0]["start"] == NOW and len(laid) == 2
+    Change.objects.filter(pk=mine.pk).update(edits=mine.edits + 1)
+    stacked_preview(Change.objects.get(pk=mine.pk), cast.vera)
+    apply_items(other, other.items.all(), actor="ian", now=NOW)
+    assert stacked_preview(mine, cast.vera)["conflicts"] == [] and len(laid) == 4
 
 
 @database
