@@ -130,8 +130,9 @@ def preview_of(change: Change, viewer: User | None = None) -> dict[str, Any]:
     preview, state = stored(change), state_of(change)
     at = running(change, preview) if state in {"running", "stale"} else None
     told = {"state": "running", "progress": at.share, "phase": at.phase} if at else {"state": state}
-    if preview is None:
+    if preview is None or preview.computed_at is None:
         nothing = {"added": 0, "changed": 0, "removed": 0, "affected": 0}
+        told |= {"error": preview.error} if preview else {}
         return {**told, "revision": None, "base_revision": base_revision(change), "summary": nothing, "checks": [], "drift": []}
     return {
         **told,

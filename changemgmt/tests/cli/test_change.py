@@ -10,6 +10,8 @@ from changemgmt.audit.models import Event
 from changemgmt.audit.queries import representations
 from changemgmt.changes.models import Change, Item
 from changemgmt.core.time import rfc3339
+from changemgmt.lifecycle.compute_preview import compute_asked
+from changemgmt.management.change import asking
 from changemgmt.tests import estate
 from changemgmt.tests.cast import PASSWORD
 
@@ -176,6 +178,35 @@ def test_risk_preview_impact_windows_and_gate(run, cast, shop, now):
 
 
 # --- deciding ---
+
+
+def test_a_large_preview_is_waited_for_and_cancelled(run, cast, shop, now, settings, monkeypatch, capsys):
+    settings.INLINE_ITEMS = 0
+    change = estate.draft(cast, now)
+    assert run(cast.rita, "preview", change.number, "--compute")["state"] == "running"
+    refused(run, cast.vera, "preview", change.number, "--cancel")
+    assert run(cast.rita, "preview", change.number, "--cancel")["state"] == "stale"
+    slept, monotonic = [], asking.time.monotonic
+
+    def sleep(seconds):
+        slept.append(seconds)
+        if len(slept) == 2:
+            compute_asked(change.number, now=now)
+
+    monkeypatch.setattr(asking.time, "monotonic", lambda: monotonic() + 2 * len(slept))
+    monkeypatch.setattr(asking.time, "sleep", sleep)
+    capsys.readouterr()
+    assert run(cast.rita, "preview", change.number, "--compute", "--wait")["state"] == "ready" and len(slept) == 2
+
+
+def test_how_far_it_is_goes_to_standard_error_once_it_takes_longer(monkeypatch, capsys):
+    told = asking.Told()
+    told("graph", 0.05)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(told, "began", told.began - 2)
+    for _ in range(2):
+        told("checks", 0.75)
+    assert capsys.readouterr().err == " 75%  checks\n"
 
 
 def test_the_preview_on_top_of_what_is_approved(run, cast, shop, now):

@@ -249,3 +249,49 @@ def test_a_submitted_change_is_left_to_the_task_while_somebody_computes_it(cast,
     work.end()
     review(change.number, now=now)
     assert Change.objects.get(pk=change.pk).state == "in_review"
+
+
+def test_over_the_api_it_shows_how_far_it_is_and_is_cancelled(cast, api, shop, now, large):
+    change = estate.draft(cast, now)
+    where = f"/api/v1/changes/{change.number}/preview/"
+    assert api(cast.rita).post(f"{where}cancel/").status_code == 409
+    asked = api(cast.rita).post(where)
+    assert asked.status_code == 202 and (asked.json()["progress"], asked.json()["phase"]) == (0.0, "")
+    with claim(computation_of(change.number)) as work:
+        work.at("checks", 0.75)
+        shown = api(cast.vera).get(where).json()
+        assert (shown["state"], shown["phase"], shown["progress"]) == ("running", "checks", 0.75)
+        assert api(cast.vera).post(f"{where}cancel/").status_code == 403 and api(cast.rita).post(f"{where}cancel/", {"a": 1}).status_code == 400
+        assert api(cast.rita).post(f"{where}cancel/").status_code == 202 and api(cast.rita).get(where).json()["state"] == "running"
+        work.end()
+    answer = api(cast.rita).post(f"{where}cancel/")
+    assert answer.status_code == 200 and answer.json()["state"] == "stale"
+
+
+def test_the_pages_show_a_bar_in_words_and_a_button(cast, client, shop, now, large):
+    change = estate.draft(cast, now)
+    page = f"/changes/{change.number}/"
+    client.force_login(cast.rita)
+    client.post(f"{page}preview/")
+    for where in (page, f"{page}preview/", f"{page}preview/state/"):
+        text = client.get(where).content.decode()
+        assert "It waits for a worker" in text and "<progress" in text and f'action="{page}preview/cancel/"' in text, where
+    with claim(computation_of(change.number)) as work:
+        work.at("effects", 0.5)
+        text = client.get(f"{page}preview/state/").content.decode()
+        assert "down or degraded" in text and 'value="50"' in text
+        client.force_login(cast.vera)
+        assert "preview/cancel/" not in client.get(f"{page}preview/state/").content.decode()
+        work.end()
+    client.force_login(cast.rita)
+    assert client.post(f"{page}preview/cancel/").status_code == 302
+    assert client.get(f"{page}preview/state/")["HX-Refresh"] == "true"
+    assert "cancelled computing the preview" in client.get(page).content.decode()
+
+
+def test_the_page_says_why_it_could_not_be_computed(cast, client, shop, now):
+    change = estate.draft(cast, now)
+    ask_for_preview(change.number, actor=cast.rita, now=now)
+    Preview.objects.update(state="failed", error="ValueError: no such thing")
+    client.force_login(cast.rita)
+    assert "ValueError: no such thing" in client.get(f"/changes/{change.number}/preview/").content.decode()

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.conf import settings as project
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import CommandError, call_command
 
 from changemgmt.architecture.exports import as_json
 from changemgmt.architecture.importers.files import of_path
@@ -138,3 +139,12 @@ def test_the_page_shows_a_bar_and_a_button_until_it_is_over(seeded, cast, client
     assert client.post(f"/imports/{run.pk}/cancel/").status_code == 302
     assert client.get(f"/imports/{run.pk}/state/")["HX-Refresh"] == "true"
     assert "max cancelled it" in client.get(f"/imports/{run.pk}/").content.decode()
+
+
+def test_on_the_command_line_it_is_cancelled_too(seeded, cast, now, capsys):
+    run = queued(cast, now)
+    call_command("architecture", "cancel", str(run.pk), "--user", "max")
+    run.refresh_from_db()
+    assert "Cancelled." in capsys.readouterr().out and (run.state, run.cancelled_by) == ("cancelled", "max")
+    with pytest.raises(CommandError, match="cancelled already"):
+        call_command("architecture", "cancel", str(run.pk))
