@@ -30,9 +30,11 @@ PHASES = {
 }
 
 
-def computing(shown: dict[str, Any], cancel: Verdict) -> dict[str, Any]:
+def computing(number: str, shown: dict[str, Any], cancel: Verdict) -> dict[str, Any]:
     """For `changes/_computing.html`: how far a preview is, as `preview_of` tells it."""
     return {
+        "what": _("The preview is being computed."),
+        "state_url": f"/changes/{number}/preview/state/",
         "phase": PHASES.get(shown.get("phase", ""), PHASES[""]),
         "percent": round(shown.get("progress", 0.0) * 100),
         "may_cancel": cancel.allowed,
@@ -46,7 +48,7 @@ def preview_state(request: PageRequest, number: str) -> HttpResponse:
     shown = preview_of(change, request.user)
     if shown["state"] != "running":
         return HttpResponse(status=204, headers={"HX-Refresh": "true"})
-    return render(request, "changes/_computing.html", {"change": change, **computing(shown, may_cancel(change, actor=request.user))})
+    return render(request, "parts/progress.html", computing(number, shown, may_cancel(change, actor=request.user)))
 
 
 @page("POST")

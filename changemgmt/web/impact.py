@@ -274,7 +274,7 @@ def preview(request: PageRequest, number: str) -> HttpResponse:
         "picture": picture_of(layout_of(change)),
         "reach": reach_of(change),
         "may_compute": may_compute(change, actor=request.user).allowed,
-        **computing(shown, may_cancel(change, actor=request.user)),
+        **computing(number, shown, may_cancel(change, actor=request.user)),
     }
     return render(request, "changes/preview.html", context)
 

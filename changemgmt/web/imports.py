@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy
 from changemgmt.architecture.importers.files import of_upload
 from changemgmt.architecture.imports import running
 from changemgmt.architecture.models import ImportRun
+from changemgmt.computations.queries import Progress
 from changemgmt.core.errors import DomainError, NotFound, NotPermitted, existing
 from changemgmt.lifecycle.import_architecture import (
     INLINE_BYTES,
@@ -138,9 +139,9 @@ def report(request: PageRequest, number: int) -> HttpResponse:
 
 
 def how_far(run: ImportRun) -> dict[str, Any]:
-    """For `architecture/_importing.html`: what is done now, and how much of the whole."""
-    at = running(run)
-    return {"run": run, "phase": PHASES[at.phase if at else ""], "percent": at.percent if at else round(run.progress * 100)}
+    """For `parts/progress.html`: what is done now, and how much of the whole."""
+    at = running(run) or Progress()
+    return {"what": _("The import is running."), "state_url": f"/imports/{run.pk}/state/", "phase": PHASES[at.phase], "percent": at.percent}
 
 
 @page()
@@ -150,7 +151,7 @@ def state(request: PageRequest, number: int) -> HttpResponse:
     run = existing(ImportRun.objects.filter(pk=number).first(), _("There is no such import."))
     if run.state != ImportRun.State.RUNNING:
         return HttpResponse(status=204, headers={"HX-Refresh": "true"})
-    return render(request, "architecture/_importing.html", how_far(run))
+    return render(request, "parts/progress.html", how_far(run))
 
 
 @page("POST")

@@ -273,7 +273,7 @@ def test_the_pages_show_a_bar_in_words_and_a_button(cast, client, shop, now, lar
     page = f"/changes/{change.number}/"
     client.force_login(cast.rita)
     client.post(f"{page}preview/")
-    for where in (page, f"{page}preview/", f"{page}preview/state/"):
+    for where in (page, f"{page}preview/"):
         text = client.get(where).content.decode()
         assert "It waits for a worker" in text and "<progress" in text and f'action="{page}preview/cancel/"' in text, where
     with claim(computation_of(change.number)) as work:
@@ -281,7 +281,7 @@ def test_the_pages_show_a_bar_in_words_and_a_button(cast, client, shop, now, lar
         text = client.get(f"{page}preview/state/").content.decode()
         assert "down or degraded" in text and 'value="50"' in text
         client.force_login(cast.vera)
-        assert "preview/cancel/" not in client.get(f"{page}preview/state/").content.decode()
+        assert "preview/cancel/" not in client.get(f"{page}preview/").content.decode()
         work.end()
     client.force_login(cast.rita)
     assert client.post(f"{page}preview/cancel/").status_code == 302
