@@ -10,6 +10,7 @@ from django.urls import path
 from rest_framework import serializers
 
 from changemgmt.architecture.exports import EXPORTS, LIVE
+from changemgmt.architecture.losses import left_out
 from changemgmt.architecture.models import Component, ComponentType, Layer, Relation, RelationType, Revision
 from changemgmt.architecture.past import revision_of, source_at
 from changemgmt.architecture.queries import component as component_of
@@ -369,14 +370,20 @@ class OneRelationType(OneOfTable):
 
 
 class Export(Resource):
-    """The whole architecture as a file, in stable order; with `at` as it was at that revision, on that day or at that moment."""
+    """The whole architecture as a file, in stable order; with `at` as it was at that revision, on that day or at that moment.
 
-    parameters: ClassVar = ("as", "at")
+    With `losses` instead of the file: what the form leaves out, field by field (`object`, `field`, `things`, `why`).
+    """
+
+    parameters: ClassVar = ("as", "at", "losses")
 
     def get(self, request: Request) -> HttpResponse:
-        form = EXPORTS[self.choice("as", EXPORTS, "json") or "json"]
-        at = request.query_params.get("at")
-        response = HttpResponse(form.write(source_at(revision_of(at, "at")) if at else LIVE), content_type=form.content_type)
+        name = self.choice("as", EXPORTS, "json") or "json"
+        form, at = EXPORTS[name], request.query_params.get("at")
+        source = source_at(revision_of(at, "at")) if at else LIVE
+        if self.choice("losses", ("0", "1"), "0") == "1":
+            return self.answer({"as": name, "left_out": left_out(name, source.components(), source.relations())})
+        response = HttpResponse(form.write(source), content_type=form.content_type)
         response["Content-Disposition"] = f'attachment; filename="{form.file_name}"'
         return response
 

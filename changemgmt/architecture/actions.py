@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from changemgmt.accounts.models import User
 from changemgmt.core.errors import Invalid, NotPossible
@@ -148,10 +148,10 @@ def add_types(steps: Iterable[Image], catalogue: Catalogue) -> list[str]:
             continue
         if step.object == COMPONENT:
             made += _add_component_type(step.after, catalogue)
-        elif step.after["type"] not in catalogue.relation_types:
-            name = step.after["type"]
-            catalogue.relation_types[name] = RelationType.objects.create(name=name, propagation=RelationType.Propagation.NONE)
-            made.append(f"relation type {name}")
+        for name in step.after["needs"] if step.object == COMPONENT else [step.after["type"]]:
+            if name not in catalogue.relation_types:
+                catalogue.relation_types[name] = RelationType.objects.create(name=name, propagation=RelationType.Propagation.NONE)
+                made.append(f"relation type {name}")
     return made
 
 
@@ -323,21 +323,23 @@ def save_type(row: Layer | ComponentType | RelationType | PropagationSettings, *
     return number
 
 
-def confirm_claimed(source: Source, *, actor: str, now: datetime) -> int:
+def confirm_claimed(source: Source, *, actor: str, now: datetime, dated: Collection[str] = ()) -> int:
     """A source said again what it claims: its relations are confirmed `now`, except those an owner refuted. Answers the revision.
+
+    `dated`: those whose date the source gave itself, which is theirs already.
 
     Where that makes something trusted which was not, it is a revision, so that previews fall stale. Else only the date moves,
     which is no revision; the newest one gets another token, so that nobody goes on with the old dates.
     """
     lock()
-    claimed = source.claims.filter(object=RELATION).values("key")
-    mine = Relation.objects.filter(key__in=claimed, refuted_at=None).exclude(confirmed_at=now)
-    turned = list(
-        mine.filter(Q(confirmed_at=None) | Q(confirmed_at__lt=trusted_since(now))).values_list("key", "source__key", "target__key")[
-            : MOST_TOUCHED + 1
-        ]
-    )
-    if not mine.update(confirmed_at=now):
+    turned: list[tuple[str | None, ...]] = []
+    moved = 0
+    for rows in _claimed(source, dated):
+        mine = rows.filter(refuted_at=None).exclude(confirmed_at=now)
+        doubtful = mine.filter(Q(confirmed_at=None) | Q(confirmed_at__lt=trusted_since(now)))
+        turned += doubtful.values_list("key", "source__key", "target__key")[: MOST_TOUCHED + 1]
+        moved += mine.update(confirmed_at=now)
+    if not moved:
         return current_revision()
     if turned:
         keys = {name for key, *ends in turned for name in (key, f"{JUDGED}{key}", *ends) if name}
@@ -345,6 +347,15 @@ def confirm_claimed(source: Source, *, actor: str, now: datetime) -> int:
     number = current_revision()
     Revision.objects.filter(number=number).update(token=uuid4())
     return number
+
+
+def _claimed(source: Source, besides: Collection[str]) -> list[QuerySet[Relation]]:
+    """The relations a source claims, without some of them."""
+    claimed = source.claims.filter(object=RELATION)
+    if not besides:
+        return [Relation.objects.filter(key__in=claimed.values("key"))]
+    left = sorted(set(claimed.values_list("key", flat=True)).difference(besides))
+    return [Relation.objects.filter(key__in=portion) for portion in portions(left)]
 
 
 def _revise(keys: list[str], reason: str, *, actor: str, now: datetime) -> int:

@@ -7,132 +7,115 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .rules import end_of
-from .seed import ARCHIMATE
+from .archimate_views import Arranged
+from .archimate_words import Said, Text, element, relationship
+from .rules import COMPONENT, RELATION, end_of
 
 if TYPE_CHECKING:
     from .exports import _Xml
 
 NAMESPACE = "http://www.opengroup.org/xsd/archimate/3.0/"
-SCHEMA = f"{NAMESPACE} http://www.opengroup.org/xsd/archimate/3.1/archimate3_Model.xsd"
-ELEMENTS = {name for names in ARCHIMATE.values() for name in names.split()} - {"Junction"}
-STAND_INS = {"business": "BusinessObject", "application": "ApplicationComponent", "data": "DataObject", "technology": "Node"}
-RELATIONS = {
-    name: name.capitalize()
-    for name in [
-        "composition",
-        "aggregation",
-        "assignment",
-        "realization",
-        "serving",
-        "access",
-        "influence",
-        "triggering",
-        "flow",
-        "specialization",
-        "association",
-    ]
-}
-ACCESS = {"read": "Read", "write": "Write", "read_write": "ReadWrite", "unspecified": "Access"}
+MODEL = "id-architecture"
 NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_.\-]*$")
-OWN = {"documentation", "junction"}
-OWN_OF_RELATION = {"documentation", "name", "access", "strength", "modifier", "directed"}
-OURS = "countersign."  # before the names of properties that are fields of ours, so that the import finds them again
-FIELDS = ("owner", "org_unit", "criticality", "users", "status", "environment", "tags")
-USUAL: dict[str, Any] = {"owner": "", "org_unit": None, "criticality": 3, "users": 0, "status": "live", "environment": "", "tags": []}
+RESERVED = re.compile(rf"^({MODEL}|propid-\d+|(node|connection)-\d+)$")
 
 
-def identifier(key: str) -> str:
-    """A key as an XML identifier: itself where it can be one, else a stable name made from it."""
-    return key if NAME.match(key) else "id-" + hashlib.sha256(key.encode()).hexdigest()[:32]
+class Identifiers:
+    """Keys as XML identifiers, each once in the file: the key itself where it can be one and is free, else a stable name made from it."""
+
+    def __init__(self) -> None:
+        self.of: dict[tuple[str, str], str] = {}
+        self.taken: set[str] = set()
+
+    def give(self, object: str, key: str) -> str:
+        name = key if self.free(key) else f"id-{hashlib.sha256(key.encode()).hexdigest()[:32]}"
+        if name in self.taken:
+            name = f"id-{hashlib.sha256(f'{object}:{key}'.encode()).hexdigest()[:32]}"
+        self.taken.add(name)
+        self.of[object, key] = name
+        return name
+
+    def free(self, name: str) -> bool:
+        return bool(NAME.match(name)) and not RESERVED.match(name) and name not in self.taken
 
 
 class _Properties:
-    """Names of properties, numbered in the order they come."""
+    """Definitions of properties, by name and type, numbered in the order they come."""
 
     def __init__(self) -> None:
-        self.numbers: dict[str, str] = {}
+        self.numbers: dict[tuple[str, str], str] = {}
 
-    def write(self, xml: _Xml, values: Mapping[str, Any]) -> None:
-        from .exports import _cell
-
-        if not values:
+    def write(self, xml: _Xml, said: Said) -> None:
+        if not said.properties:
             return
         xml.open("properties")
-        for name, value in values.items():
-            several = isinstance(value, list) and not name.startswith(OURS) and value and all(isinstance(one, str) for one in value)
-            for part in value if several else [value]:
-                xml.open("property", propertyDefinitionRef=self.numbers.setdefault(name, f"propid-{len(self.numbers) + 1}"))
-                xml.leaf("value", _cell(part), xml__lang="en")
-                xml.close("property")
+        for name, kind, values in said.properties:
+            xml.open("property", propertyDefinitionRef=self.numbers.setdefault((name, kind), f"propid-{len(self.numbers) + 1}"))
+            _texts(xml, "value", values)
+            xml.close("property")
         xml.close("properties")
 
     def define(self, xml: _Xml) -> None:
         if not self.numbers:
             return
         xml.open("propertyDefinitions")
-        for name, number in self.numbers.items():
-            xml.open("propertyDefinition", identifier=number, type="string")
+        for (name, kind), number in self.numbers.items():
+            xml.open("propertyDefinition", identifier=number, type=kind)
             xml.leaf("name", name)
             xml.close("propertyDefinition")
         xml.close("propertyDefinitions")
 
 
 def write_model(xml: _Xml, components: Iterable[Mapping[str, Any]], relations: Iterable[Mapping[str, Any]]) -> None:
-    """The whole model."""
-    properties = _Properties()
+    """The whole model. Its folders and views are those its things are in; what a view looks like was never kept."""
+    parts, links = list(components), list(relations)
+    identifiers, properties = Identifiers(), _Properties()
+    for object, images in ((COMPONENT, parts), (RELATION, links)):
+        for image in images:
+            identifiers.give(object, image["key"])
+    arranged = Arranged(parts, links, identifiers)
+    schema = "archimate3_Diagram.xsd" if arranged.views else "archimate3_Model.xsd"
     xml.open(
         "model",
         xmlns=NAMESPACE,
         xmlns__xsi="http://www.w3.org/2001/XMLSchema-instance",
-        xsi__schemaLocation=SCHEMA,
-        identifier="id-architecture",
+        xsi__schemaLocation=f"{NAMESPACE} http://www.opengroup.org/xsd/archimate/3.1/{schema}",
+        identifier=MODEL,
     )
     xml.leaf("name", "Architecture", xml__lang="en")
-    for tag, images, write in (("elements", components, _element), ("relationships", relations, _relationship)):
-        rows = list(images)
-        if rows:
+    for tag, images, write in (("elements", parts, _element), ("relationships", links, _relationship)):
+        if images:
             xml.open(tag)
-            for image in rows:
-                write(xml, image, properties)
+            for image in images:
+                write(xml, image, identifiers, arranged, properties)
             xml.close(tag)
+    arranged.write_folders(xml)
     properties.define(xml)
+    arranged.write_views(xml)
     xml.close("model")
 
 
-def _element(xml: _Xml, image: Mapping[str, Any], properties: _Properties) -> None:
-    kind, attributes = image["type"], image["attributes"]
-    if kind == "Junction":
-        kind = "OrJunction" if attributes.get("junction") == "or" else "AndJunction"
-    known = kind in ELEMENTS
-    xml.open("element", identifier=identifier(image["key"]), xsi__type=kind if known else STAND_INS.get(image["layer"], "ApplicationComponent"))
-    xml.leaf("name", image["name"], xml__lang="en")
-    extra = {"layer": image["layer"]} | ({} if known else {"type": kind})
-    _rest(xml, image, properties, OWN, extra | {name: image[name] for name in FIELDS if image[name] != USUAL[name]})
-    xml.close("element")
+def _element(xml: _Xml, image: Mapping[str, Any], identifiers: Identifiers, arranged: Arranged, properties: _Properties) -> None:
+    key, identifier = image["key"], identifiers.of[COMPONENT, image["key"]]
+    said = element(image, key=identifier != key, places=(COMPONENT, key) not in arranged.told)
+    _write(xml, "element", said, properties, identifier=identifier)
 
 
-def _relationship(xml: _Xml, image: Mapping[str, Any], properties: _Properties) -> None:
-    attributes = image["attributes"]
-    known = image["type"] in RELATIONS
-    ends = {side: identifier(end_of(image[side])[1]) for side in ("source", "target")}
-    more = {"accessType": ACCESS[attributes["access"]]} if image["type"] == "access" and attributes.get("access") in ACCESS else {}
-    if image["type"] == "influence" and attributes.get("modifier"):
-        more["modifier"] = str(attributes["modifier"])
-    if image["type"] == "association" and attributes.get("directed") in ("true", "false"):
-        more["isDirected"] = attributes["directed"]
-    xml.open("relationship", identifier=identifier(image["key"]), **ends, xsi__type=RELATIONS.get(image["type"], "Association"), **more)
-    if isinstance(attributes.get("name"), str):
-        xml.leaf("name", attributes["name"], xml__lang="en")
-    _rest(xml, image, properties, OWN_OF_RELATION, {} if known else {"type": image["type"]})
-    xml.close("relationship")
+def _relationship(xml: _Xml, image: Mapping[str, Any], identifiers: Identifiers, arranged: Arranged, properties: _Properties) -> None:
+    key, identifier = image["key"], identifiers.of[RELATION, image["key"]]
+    said = relationship(image, key=identifier != key, places=(RELATION, key) not in arranged.told)
+    ends = {side: identifiers.of[end_of(image[side])] for side in ("source", "target")}
+    _write(xml, "relationship", said, properties, identifier=identifier, **ends)
 
 
-def _rest(xml: _Xml, image: Mapping[str, Any], properties: _Properties, own: set[str], extra: Mapping[str, Any]) -> None:
-    """Documentation, then what the format has no place for, as properties."""
-    attributes = image["attributes"]
-    if isinstance(attributes.get("documentation"), str):
-        xml.leaf("documentation", attributes["documentation"], xml__lang="en")
-    key = {} if identifier(image["key"]) == image["key"] else {"key": image["key"]}
-    ours = {f"{OURS}{name}": value for name, value in (key | dict(extra)).items()}
-    properties.write(xml, {name: value for name, value in attributes.items() if name not in own} | ours)
+def _write(xml: _Xml, tag: str, said: Said, properties: _Properties, **attributes: str) -> None:
+    xml.open(tag, **attributes, xsi__type=said.kind, **said.xml)
+    _texts(xml, "name", said.names)
+    _texts(xml, "documentation", said.documentation)
+    properties.write(xml, said)
+    xml.close(tag)
+
+
+def _texts(xml: _Xml, tag: str, texts: Iterable[Text]) -> None:
+    for language, text in texts:
+        xml.leaf(tag, text, **({"xml__lang": language} if language else {}))

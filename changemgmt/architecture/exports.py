@@ -6,12 +6,14 @@ import csv
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from xml.sax.saxutils import XMLGenerator
+from xml.sax.saxutils import XMLGenerator, escape
 from xml.sax.xmlreader import AttributesImpl
 
+from .archimate_words import NOT_IN_XML
+from .importers.csv import JSON_COLUMNS, plain_tag
 from .models import Component, Relation
 from .queries import component_image, components, relation_image, relations
 from .rules import RELATION_END
@@ -20,6 +22,10 @@ CHUNK = 2000
 EPOCH = (1980, 1, 1, 0, 0, 0)
 NODE_COLUMNS = ("key", "name", "type", "layer", "owner", "org_unit", "criticality", "users", "status", "environment", "tags")
 EDGE_COLUMNS = ("key", "source", "target", "type")
+GRAPHML = {
+    "node": (*NODE_COLUMNS[1:], "needs", "external_references", "attributes"),
+    "edge": ("key", "type", "source_system", "confirmed_at", "refuted_at", "refuted_reason", "attributes"),
+}
 
 
 def component_images() -> Iterator[dict[str, Any]]:
@@ -53,17 +59,12 @@ LIVE = Source(component_images, relation_images)
 
 
 def as_json(source: Source = LIVE) -> Iterator[str]:
-    """`{"components": […], "relations": […]}`, keys sorted, one thing a line. Revisions and who confirmed what when are no part of it."""
+    """`{"components": […], "relations": […]}`, keys sorted, one thing a line, with all that is known of each. Revisions are no part of it."""
     yield '{"components": ['
     yield from _lines(source.components())
     yield '\n], "relations": ['
-    yield from _lines(map(_said, source.relations()))
+    yield from _lines(source.relations())
     yield "\n]}\n"
-
-
-def _said(image: Mapping[str, Any]) -> dict[str, Any]:
-    """A relation without what is on record here about its trust: whoever reads it in confirms it there."""
-    return {name: value for name, value in image.items() if name not in ("confirmed_at", "refuted_at", "refuted_reason")}
 
 
 def _lines(images: Iterable[Mapping[str, Any]]) -> Iterator[str]:
@@ -81,22 +82,48 @@ def as_csv(source: Source = LIVE) -> bytes:
 
 
 def _table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> str:
-    attributes = sorted({name for row in rows for name in row["attributes"]} - set(columns))
+    """Texts among the attributes are columns; every other value stands as JSON in the column `attributes`, so that it is read back as it is."""
+    taken = {*columns, *JSON_COLUMNS}
+    own = sorted({name for row in rows for name, value in row["attributes"].items() if _is_column(name, value, taken)})
+    whole = [name for name in JSON_COLUMNS if any(_left(row, name, own) for row in rows)]
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*columns, *attributes])
+    writer = csv.writer(text)
+    writer.writerow([*columns, *own, *whole])
     for row in rows:
-        writer.writerow([_cell(row.get(name)) for name in columns] + [_cell(row["attributes"].get(name)) for name in attributes])
+        texts = [value if isinstance(value := row["attributes"].get(name), str) else "" for name in own]
+        left = [_left(row, name, own) for name in whole]
+        writer.writerow([*(_field(name, row.get(name)) for name in columns), *texts, *(_json(value) if value else "" for value in left)])
     return text.getvalue()
 
 
+def _is_column(name: str, value: Any, taken: set[str]) -> bool:
+    return isinstance(value, str) and bool(value) and bool(name) and name == name.strip() and name not in taken
+
+
+def _left(row: Mapping[str, Any], field: str, columns: Sequence[str]) -> Any:
+    """What of an object or list of a row stands as JSON: of the attributes, those that are no text of a column."""
+    if field != "attributes":
+        return row.get(field)
+    return {name: value for name, value in row["attributes"].items() if not (name in columns and isinstance(value, str) and value)}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def _field(name: str, value: Any) -> str:
+    """A field as a cell. The import takes blanks away around all but names, so that a text which has some stands in quotes."""
+    quoted = isinstance(value, str) and name != "name" and (value != value.strip() or value.startswith('"'))
+    return _json(value) if quoted else _cell(value)
+
+
 def _cell(value: Any) -> str:
-    """A value as a cell: text as it is, lists of text with `;`, other things as JSON."""
+    """A value as a cell: text as it is, tags with `;`, other things as JSON."""
     if value is None:
         return ""
-    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+    if isinstance(value, list) and all(isinstance(part, str) and plain_tag(part) for part in value) and len(set(value)) == len(value):
         return ";".join(value)
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return value if isinstance(value, str) else _json(value)
 
 
 # XML.
@@ -118,45 +145,39 @@ class _Xml:
 
     def leaf(self, name: str, text: str = "", **attributes: str) -> None:
         self.open(name, **attributes)
-        self.out.characters(clean(text))
+        # A bare carriage return would be read as the end of a line. What is written as whitespace is written as it stands.
+        self.out.ignorableWhitespace(escape(clean(text), {"\r": "&#13;"}))
         self.close(name)
 
 
 def clean(text: str) -> str:
     """`text` without the characters XML can't hold."""
-    return "".join(sign for sign in text if sign in "\t\n\r" or sign >= " " and sign not in "\ufffe\uffff")
+    return NOT_IN_XML.sub("", text)
 
 
 def as_graphml(source: Source = LIVE) -> str:
     """Components as nodes; relations as edges, and those that others end on as nodes too, so that nothing is lost."""
     xml = _Xml()
     xml.open("graphml", xmlns="http://graphml.graphdrawing.org/xmlns")
-    fields = ("name", "type", "layer", "owner", "criticality", "users", "status", "environment", "tags", "attributes", "key")
-    for name in fields:
+    for name in dict.fromkeys(name for names in GRAPHML.values() for name in names):
         xml.leaf("key", id=name, **{"for": "all", "attr.name": name, "attr.type": "string"})
     xml.open("graph", id="architecture", edgedefault="directed")
     for image in source.components():
-        _graphml(
-            xml,
-            "node",
-            image,
-            ("name", "type", "layer", "owner", "criticality", "users", "status", "environment", "tags", "attributes"),
-            id=image["key"],
-        )
+        _graphml(xml, "node", image, id=image["key"])
     links = list(source.relations())
     for end in sorted({end for image in links for end in (image["source"], image["target"]) if end.startswith(RELATION_END)}):
         xml.leaf("node", id=end)
     for image in links:
-        _graphml(xml, "edge", image, ("key", "type", "attributes"), source=image["source"], target=image["target"])
+        _graphml(xml, "edge", image, id=image["key"], source=image["source"], target=image["target"])
     xml.close("graph")
     xml.close("graphml")
     return xml.text.getvalue()
 
 
-def _graphml(xml: _Xml, tag: str, image: Mapping[str, Any], fields: tuple[str, ...], **attributes: str) -> None:
+def _graphml(xml: _Xml, tag: str, image: Mapping[str, Any], **attributes: str) -> None:
     xml.open(tag, **attributes)
-    for name in fields:
-        if image[name] not in ("", None, [], {}):
+    for name in GRAPHML[tag]:
+        if image.get(name) not in ("", None, [], {}):
             xml.leaf("data", _cell(image[name]), key=name)
     xml.close(tag)
 

@@ -20,6 +20,7 @@ MOST_USERS = 2_147_483_647
 WHOLE = 2**63
 DEEPEST = 30
 LARGEST = 200_000
+MOST_REFERENCES = 1_000
 
 
 def key_problem(object: str, key: Any) -> str:
@@ -113,11 +114,17 @@ def _needs(value: Any, catalogue: Catalogue, any_type: bool) -> str:
     if not isinstance(value, dict):
         return 'Give an object such as {"serving": 1}.'
     for name, count in value.items():
-        if name not in catalogue.relation_types:
+        if name not in catalogue.relation_types and not any_type:
             return f"There is no relation type {printable(name)!r}."
         if count is not None and not (_whole(count) and 0 <= count <= 10_000):
             return f"Give how many supporters of {name} it needs, as a whole number."
     return ""
+
+
+def references_problem(value: Any) -> str:
+    """Why `value` can't be a component's external references; empty when it can."""
+    fits = isinstance(value, list) and len(value) <= MOST_REFERENCES and all(isinstance(one, dict) for one in value)
+    return json_problem(value) if fits else f"Give a list of at most {MOST_REFERENCES:,} objects."
 
 
 CHECKS: Mapping[str, Callable[[Any, Catalogue, bool], str]] = {

@@ -14,13 +14,14 @@ from changemgmt.core.time import rfc3339
 
 from .actions import Applied, confirm_claimed, lock, write
 from .catalogue import FALLBACK_LAYER, Catalogue
-from .fields import data_errors, json_problem, key_problem, schema_errors
+from .fields import data_errors, json_problem, key_problem, references_problem, schema_errors
 from .importers import archimate, backstage, compose, csv, cyclonedx, json, terraform
 from .importers.records import File, FoundComponent, FoundRelation, Options, Reader, Record, Skipped
 from .models import Claim, ImportRun, Source
+from .places import REFERENCES, replaced
 from .queries import cascade, exists, images, portions
 from .rules import COMPONENT, CREATE, OBJECTS, RELATION, RELATION_END, Image, Operation, created, patched, relation_key
-from .trust import said_now
+from .trust import said_now, said_of
 
 READERS: Mapping[str, Reader] = {
     "archimate": archimate.read,
@@ -65,6 +66,7 @@ class Plan:
     unchanged: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OBJECTS, 0))
     skipped: list[Skipped] = field(default_factory=list)
     new_types: list[str] = field(default_factory=list)
+    dated: set[str] = field(default_factory=set)  # relations of which the file says when they were confirmed
 
     def counts(self, object: str) -> dict[str, int]:
         """Adds, updates, removes and unchanged of components or relations."""
@@ -96,9 +98,17 @@ def _refuse_another_format(records: Sequence[Record], format: str) -> None:
         raise Invalid.field("file", f"Nothing in it can be read as {format}. {first.where}: {first.reason}")
 
 
-def plan_import(records: Iterable[Record], *, source: str, namespace: str = "", create_types: bool = True, progress: Progress = quiet) -> Plan:
+def plan_import(
+    records: Iterable[Record],
+    *,
+    source: str,
+    now: datetime,
+    namespace: str = "",
+    create_types: bool = True,
+    progress: Progress = quiet,
+) -> Plan:
     """Compare what a source says with what is live. Reads only."""
-    planning = _Planning(source, namespace, create_types, progress)
+    planning = _Planning(source, namespace, create_types, progress, now)
     planning.sort(records)
     planning.components()
     planning.relations()
@@ -110,8 +120,10 @@ def apply_plan(plan: Plan, *, actor: str, now: datetime, create_types: bool = Tr
     """Write a plan in the caller's transaction, whole or not at all, and remember what the source claims and confirms by it."""
     total = max(len(plan.steps), 1)
     source, _ = Source.objects.get_or_create(name=plan.source)
+    dated = [step for step in plan.steps if step.object == RELATION and step.key in plan.dated]
+    others = [step for step in plan.steps if step.object != RELATION or step.key not in plan.dated]
     applied = write(
-        said_now(plan.steps, rfc3339(now) or "") if source.confirms else plan.steps,
+        [*said_now(others, rfc3339(now) or ""), *dated] if source.confirms else plan.steps,
         actor=actor,
         now=now,
         reason=f"import of {plan.source}",
@@ -124,15 +136,17 @@ def apply_plan(plan: Plan, *, actor: str, now: datetime, create_types: bool = Tr
     for object in OBJECTS:
         for portion in portions(sorted(key for kind, key in plan.dropped if kind == object)):
             source.claims.filter(object=object, key__in=portion).delete()
-    return replace(applied, revision=confirm_claimed(source, actor=actor, now=now)) if source.confirms else applied
+    return replace(applied, revision=confirm_claimed(source, actor=actor, now=now, dated=plan.dated)) if source.confirms else applied
 
 
 class _Planning:
     """One plan in the making."""
 
-    def __init__(self, source: str, namespace: str, create_types: bool, progress: Progress) -> None:
+    def __init__(self, source: str, namespace: str, create_types: bool, progress: Progress, now: datetime) -> None:
         lock()
         self.plan = Plan(source)
+        self.now = now
+        self.confirms = not Source.objects.filter(name=source, confirms=False).exists()
         self.namespace, self.create_types, self.progress = namespace, create_types, progress
         self.catalogue = Catalogue.load()
         self.found: dict[str, dict[str, Any]] = {COMPONENT: {}, RELATION: {}}
@@ -200,8 +214,8 @@ class _Planning:
             self.progress("comparing components", count * 2000 + len(portion), len(found))
 
     def _component(self, key: str, record: FoundComponent, live: dict[str, Any] | None) -> None:
-        fields = self._known_fields(record)
-        errors = data_errors(COMPONENT, {name: value for name, value in fields.items() if name != "external_references"}, **self._how(live))
+        fields = self._known_fields(record, live)
+        errors = self._errors(fields, live)
         after = None
         if not errors:
             after = patched(COMPONENT, live, fields) if live else created(Operation(CREATE, COMPONENT, key, data=fields))
@@ -214,12 +228,17 @@ class _Planning:
         else:
             self._step(COMPONENT, key, live, after)
 
-    def _how(self, live: dict[str, Any] | None) -> dict[str, Any]:
-        return {"creating": live is None, "catalogue": self.catalogue, "any_type": self.create_types}
+    def _errors(self, fields: dict[str, Any], live: dict[str, Any] | None) -> dict[str, list[str]]:
+        told = {name: value for name, value in fields.items() if name != REFERENCES}
+        errors = data_errors(COMPONENT, told, creating=live is None, catalogue=self.catalogue, any_type=self.create_types)
+        problem = references_problem(fields.get(REFERENCES, []))
+        return errors | ({REFERENCES: [problem]} if problem else {})
 
-    def _known_fields(self, record: FoundComponent) -> dict[str, Any]:
+    def _known_fields(self, record: FoundComponent, live: dict[str, Any] | None) -> dict[str, Any]:
         """What the file says, with a layer for types nobody made yet, and without org units nobody knows."""
         fields = dict(record.fields)
+        if record.places is not None:
+            fields[REFERENCES] = replaced(live[REFERENCES] if live else [], [dict(place) for place in record.places])
         unit = fields.get("org_unit")
         if unit and unit not in self.catalogue.org_units:
             self.skip(record.where, f"There is no org unit {str(unit)[:60]!r}: the component is taken without it.")
@@ -240,15 +259,19 @@ class _Planning:
             self._note_types(object, after)
 
     def _note_types(self, object: str, after: Mapping[str, Any]) -> None:
-        name, known = after["type"], self.catalogue.types if object == COMPONENT else self.catalogue.relation_types
-        what = f"{'component' if object == COMPONENT else 'relation'} type {name}"
-        if name not in known and what not in self.plan.new_types:
-            self.plan.new_types.append(what)
+        wanted = [("relation", name) for name in (after["needs"] if object == COMPONENT else [after["type"]])]
+        wanted += [("component", after["type"])] if object == COMPONENT else []
+        for kind, name in wanted:
+            known = self.catalogue.types if kind == COMPONENT else self.catalogue.relation_types
+            what = f"{kind} type {name}"
+            if name not in known and what not in self.plan.new_types:
+                self.plan.new_types.append(what)
 
     # Relations.
 
     def relations(self) -> None:
         found = self.found[RELATION]
+        self._drop_unfit()
         self._drop_without_ends()
         keys = list(found)
         for count, portion in enumerate(portions(keys, 2000)):
@@ -256,6 +279,27 @@ class _Planning:
             for key in portion:
                 self._relation(key, found[key], live.get(key))
             self.progress("comparing relations", count * 2000 + len(portion), len(keys))
+
+    def _drop_unfit(self) -> None:
+        """Leave out relations that can't be stored as the file gives them."""
+        found = self.found[RELATION]
+        for key, record in list(found.items()):
+            if problem := self._relation_problem(record):
+                self.skip(record.where, problem)
+                del found[key]
+
+    def _relation_problem(self, record: FoundRelation) -> str:
+        if len(record.type) > 100:
+            return "The type's name is too long."
+        if not self.create_types and record.type not in self.catalogue.relation_types:
+            return f"There is no relation type {record.type[:60]!r}."
+        if problem := json_problem(dict(record.attributes)) or json_problem({"type": record.type, **record.record}):
+            return problem
+        try:
+            said_of(record.record, None, confirms=self.confirms, now=self.now)
+        except Invalid as error:
+            return error.detail
+        return ""
 
     def _drop_without_ends(self) -> None:
         """Leave out relations that end on nothing; those on them then end on nothing too."""
@@ -273,16 +317,13 @@ class _Planning:
                 self.skip(record.where, f"The {record.type} relation ends on {missing[0][:100]!r}, which is not there.")
 
     def _relation(self, key: str, record: FoundRelation, live: dict[str, Any] | None) -> None:
-        if not self.create_types and record.type not in self.catalogue.relation_types:
-            self.skip(record.where, f"There is no relation type {record.type[:60]!r}.")
-            return
-        if len(record.type) > 100 or (problem := json_problem(dict(record.attributes))):
-            self.skip(record.where, problem if len(record.type) <= 100 else "The type's name is too long.")
-            return
         said = {"source": self.end(record.source), "target": self.end(record.target), "type": record.type}
         base = live or created(Operation(CREATE, RELATION, key)) | {"source_system": self.plan.source}
         after = patched(RELATION, base | said, {"attributes": dict(record.attributes)})
-        self._step(RELATION, key, live, after)
+        on_record = said_of(record.record, live, confirms=self.confirms, now=self.now)
+        if self.confirms and "confirmed_at" in record.record:
+            self.plan.dated.add(key)
+        self._step(RELATION, key, live, after | on_record)
 
     # What the source does not speak of any more.
 

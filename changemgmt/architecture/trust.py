@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
+
+from changemgmt.core.errors import Invalid
+from changemgmt.core.time import parse_instant, rfc3339
 
 from .rules import RELATION, Image
 
@@ -43,3 +47,32 @@ def said_now(steps: Sequence[Image], now: str) -> list[Image]:
         else step
         for step in steps
     ]
+
+
+def said_of(record: Mapping[str, Any], live: Mapping[str, Any] | None, *, confirms: bool, now: datetime) -> dict[str, Any]:
+    """What the image of a relation becomes where a file says itself where it came from and who confirmed or refuted it when.
+
+    A relation that is made takes all of it. One that is there only becomes newer confirmed: who refuted it here, stays right.
+    A source that confirms nothing is not believed. Invalid for what is no moment, or is still to come.
+    """
+    found: dict[str, Any] = {}
+    if live is None and isinstance(record.get("source_system"), str):
+        found["source_system"] = record["source_system"][:100]
+    if not confirms or "confirmed_at" not in record or (live and live.get("refuted_at")):
+        return found
+    confirmed = _past(record["confirmed_at"], "confirmed_at", now)
+    if live is None:
+        refuted = _past(record.get("refuted_at"), "refuted_at", now)
+        reason = {"refuted_at": rfc3339(refuted), "refuted_reason": str(record.get("refuted_reason") or "")[:500]} if refuted else {}
+        return found | {"confirmed_at": rfc3339(confirmed)} | reason
+    before = _past(live["confirmed_at"], "confirmed_at", datetime.max.replace(tzinfo=UTC))
+    return found | {"confirmed_at": rfc3339(max(filter(None, (confirmed, before)), default=None))}
+
+
+def _past(text: Any, field: str, now: datetime) -> datetime | None:
+    if text is None:
+        return None
+    moment = parse_instant(text, field=field)
+    if moment > now:
+        raise Invalid.field(field, f"{field} is {str(text)[:40]!r}, which is still to come.")
+    return moment

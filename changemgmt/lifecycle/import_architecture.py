@@ -204,7 +204,12 @@ def _read_and_land(run: ImportRun, files: Sequence[File], work: Work, *, actor: 
     with transaction.atomic():
         work.hold()
         plan = plan_import(
-            records, source=run.source, namespace=options.get("namespace", ""), create_types=options.get("create_types", True), progress=progress
+            records,
+            source=run.source,
+            now=now,
+            namespace=options.get("namespace", ""),
+            create_types=options.get("create_types", True),
+            progress=progress,
         )
         revision = _land(run, plan, actor=actor, now=now, progress=progress) if run.mode == "apply" else None
         _note(run, plan, revision, now=now)

@@ -11,10 +11,13 @@ from typing import Any
 
 from changemgmt.core.errors import Invalid
 
+from . import jsontext
 from .records import File, FoundComponent, FoundRelation, Options, Record, Skipped
 
 NODE_FIELDS = ("key", "name", "type", "layer", "owner", "org_unit", "criticality", "users", "status", "environment", "tags")
 EDGE_FIELDS = ("key", "source", "target", "type")
+# Columns whose cells hold JSON, as our own export writes what is no text. A cell that is something else is an attribute like others.
+JSON_COLUMNS = {"needs": dict, "external_references": list, "attributes": dict}
 # Where a table has no column of our name, the first of these it has stands in.
 STAND_INS = {
     "nodes": {"key": ("id", "name"), "name": ("title", "label", "key", "id"), "type": ("kind", "category")},
@@ -134,14 +137,49 @@ class _Columns:
         """The value of one of our fields; empty where the row has none."""
         rule = self.rules.get(field, {})
         text = str(rule.get("value", cells.get(str(rule.get("column")), "")))
-        text = text if field == "name" else text.strip()
+        text = text if field == "name" else _unquoted(text.strip())
         values = rule.get("values")
         if isinstance(values, Mapping):
             return str(values.get(text, rule.get("default", text)))
         return text or str(rule.get("default", ""))
 
-    def rest(self, cells: Mapping[str, str]) -> dict[str, str]:
-        return {name: cells[name] for name in self.attributes if cells.get(name)}
+    def rest(self, cells: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The attributes of a row, and the fields it gives as JSON."""
+        texts = {name: cells[name] for name in self.attributes if cells.get(name)}
+        whole = {name: found for name in JSON_COLUMNS if (found := _json(texts.get(name, ""), JSON_COLUMNS[name])) is not None}
+        if self.kind == "edges":
+            whole = {name: value for name, value in whole.items() if name == "attributes"}
+        attributes = {name: text for name, text in texts.items() if name not in whole} | whole.pop("attributes", {})
+        return attributes, whole
+
+
+def _json(text: str, kind: type) -> Any:
+    """The JSON a cell holds, of this kind; None where it holds none."""
+    if not text.startswith(("{", "[", '"')):
+        return None
+    try:
+        found = jsontext.value(text, "The cell")
+    except Invalid:
+        return None
+    return found if isinstance(found, kind) else None
+
+
+def _unquoted(text: str) -> str:
+    """A text in quotes of its own has blanks around it that count."""
+    found = _json(text, str) if text[:1] == '"' == text[-1:] else None
+    return text if found is None else str(found)
+
+
+def plain_tag(tag: str) -> bool:
+    """Whether a tag can stand in a cell among others."""
+    return bool(tag) and tag == tag.strip() and ";" not in tag and not tag.startswith("[")
+
+
+def _tags(text: str, separator: str) -> list[str]:
+    found = _json(text, list)
+    if found is not None and all(isinstance(tag, str) for tag in found):
+        return found
+    return list(dict.fromkeys(tag.strip() for tag in text.split(separator) if tag.strip()))
 
 
 def _node(columns: _Columns, cells: Mapping[str, str], where: str) -> Record:
@@ -158,9 +196,9 @@ def _node(columns: _Columns, cells: Mapping[str, str], where: str) -> Record:
                 return Skipped(where, f"{name} is {value[:40]!r}, where a whole number is expected.", key)
             fields[name] = int(value)
     if "tags" in columns.rules:
-        separator = columns.rules["tags"].get("split", ";")
-        fields["tags"] = list(dict.fromkeys(tag.strip() for tag in columns.value("tags", cells).split(separator) if tag.strip()))
-    return FoundComponent(key, fields | {"attributes": columns.rest(cells)}, where)
+        fields["tags"] = _tags(columns.value("tags", cells), columns.rules["tags"].get("split", ";"))
+    attributes, whole = columns.rest(cells)
+    return FoundComponent(key, fields | {"attributes": attributes} | whole, where)
 
 
 def _edge(columns: _Columns, cells: Mapping[str, str], where: str, keys: Counter[str]) -> Record:
@@ -169,4 +207,4 @@ def _edge(columns: _Columns, cells: Mapping[str, str], where: str, keys: Counter
     if not source or not target:
         return Skipped(where, f"The row has no {'source' if not source else 'target'}.", key)
     kind = columns.value("type", cells) or DEFAULT_TYPES["edges"]
-    return FoundRelation(key, source, target, kind, columns.rest(cells), where)
+    return FoundRelation(key, source, target, kind, columns.rest(cells)[0], where)

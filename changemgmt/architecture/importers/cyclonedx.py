@@ -171,10 +171,10 @@ def _from_xml(file: File) -> Row:
     found: dict[str, list[Any]] = {section: [] for section in SECTIONS.values()}
     section = ""
 
-    def root(name: str, attributes: Mapping[str, str]) -> None:
-        if name != "bom":
+    def container(path: tuple[str, ...], attributes: Mapping[str, str]) -> None:
+        if path[0] != "bom":
             raise Invalid.field(
-                "file", f"{file.name} is no CycloneDX bill of materials: its root is <{name[:60]}>, where <bom> is expected (line 1)."
+                "file", f"{file.name} is no CycloneDX bill of materials: its root is <{path[0][:60]}>, where <bom> is expected (line 1)."
             )
 
     def wanted(path: tuple[str, ...]) -> bool:
@@ -185,7 +185,7 @@ def _from_xml(file: File) -> Row:
     def take(element: Element) -> None:
         found[section].append(_dependency(element) if section == "dependencies" else _row(element))
 
-    read_elements(file, wanted, take, root)
+    read_elements(file, wanted, take, container)
     return found | {"metadata": {"component": (found["metadata"] or [None])[0]}}
 
 

@@ -12,6 +12,8 @@ from . import jsontext
 from .files import ending_in
 from .records import File, FoundComponent, FoundRelation, Options, Record, Skipped
 
+ON_RECORD = ("source_system", "confirmed_at", "refuted_at", "refuted_reason")
+
 
 def read(files: Sequence[File], options: Options) -> Iterator[Record]:
     """Every component and relation of every file."""
@@ -45,4 +47,5 @@ def _relation(row: Any, where: str) -> Record:
     ends = ("source", "target", "type")
     if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in ends) or not isinstance(row.get("attributes", {}), dict):
         return Skipped(where, "A relation is an object with source, target and type.")
-    return FoundRelation(str(row.get("key") or ""), row["source"], row["target"], row["type"], row.get("attributes", {}), where)
+    record = {name: row[name] for name in ON_RECORD if name in row}
+    return FoundRelation(str(row.get("key") or ""), row["source"], row["target"], row["type"], row.get("attributes", {}), where, record)

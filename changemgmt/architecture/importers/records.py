@@ -9,16 +9,23 @@ from typing import IO, Any
 
 @dataclass(frozen=True, slots=True)
 class FoundComponent:
-    """A component the file speaks of. `fields` holds only what the file says; `where` is its place in the file."""
+    """A component the file speaks of. `fields` holds only what the file says; `where` is its place in the file.
+
+    `places`: the folders and views it is in (see `architecture.places`); None where the file says nothing of that.
+    """
 
     key: str
     fields: Mapping[str, Any]
     where: str
+    places: Sequence[Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FoundRelation:
-    """A relation the file speaks of. Without a key of its own it is named after its ends. Ends are keys as the file gives them."""
+    """A relation the file speaks of. Without a key of its own it is named after its ends. Ends are keys as the file gives them.
+
+    `record`: what an export of ours says of where it came from and who confirmed or refuted it when.
+    """
 
     key: str
     source: str
@@ -26,6 +33,7 @@ class FoundRelation:
     type: str
     attributes: Mapping[str, Any]
     where: str
+    record: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from xml.sax import SAXException, SAXParseException
@@ -25,12 +25,16 @@ LONGEST_TOKEN = 4 * 1024 * 1024
 
 @dataclass(slots=True)
 class Element:
-    """An element that was read whole: its local name, attributes (see `attributes_of`), text, and what is inside it."""
+    """An element that was read whole: its local name, attributes (see `attributes_of`), text, and what is inside it.
+
+    `depth` says how many elements it lies in, itself included.
+    """
 
     name: str
     attributes: dict[str, str]
     line: int
     text: str = ""
+    depth: int = 0
     children: list[Element] = field(default_factory=list)
 
     def child(self, name: str) -> Element | None:
@@ -38,6 +42,12 @@ class Element:
 
     def children_named(self, name: str) -> list[Element]:
         return [child for child in self.children if child.name == name]
+
+    def inside(self) -> Iterator[Element]:
+        """Everything below it, in the order of the file."""
+        for child in self.children:
+            yield child
+            yield from child.inside()
 
 
 def local(name: str) -> str:
@@ -49,15 +59,16 @@ def attributes_of(attrs: Any) -> dict[str, str]:
     return {"xsi:type" if ":" in key and local(key) == "type" else local(key): value for key, value in attrs.items() if not key.startswith("xmlns")}
 
 
+Path = tuple[str, ...]
+
+
 class _Handler(ContentHandler):
     """Hands over each element below a container (`wanted(path)` says which), and forgets it."""
 
-    def __init__(
-        self, wanted: Callable[[tuple[str, ...]], bool], take: Callable[[Element], None], root: Callable[[str, dict[str, str]], None]
-    ) -> None:
+    def __init__(self, wanted: Callable[[Path], bool], take: Callable[[Element], None], container: Callable[[Path, dict[str, str]], None]) -> None:
         super().__init__()
         self._locator: Any = None
-        self.wanted, self.take, self.root = wanted, take, root
+        self.wanted, self.take, self.container = wanted, take, container
         self.path: list[str] = []
         self.open: list[Element] = []
         self.texts: list[list[str]] = []
@@ -66,14 +77,15 @@ class _Handler(ContentHandler):
     def startElement(self, name: str, attrs: Any) -> None:
         self.events += 1
         name, values = local(name), attributes_of(attrs)
-        if not self.path:
-            self.root(name, values)
         self.path.append(name)
         if len(self.path) > DEEPEST:
             raise SAXParseException(f"nested more than {DEEPEST} deep", None, self._locator)
-        if self.open or self.wanted(tuple(self.path)):
+        path = () if self.open else tuple(self.path)
+        if path and (len(path) == 1 or not self.wanted(path)):
+            self.container(path, values)
+        else:
             self._weigh(1, sum(map(len, values.values())))
-            element = Element(name, values, self._locator.getLineNumber() or 0)
+            element = Element(name, values, self._locator.getLineNumber() or 0, depth=len(self.path))
             if self.open:
                 self.open[-1].children.append(element)
             self.open.append(element)
@@ -102,11 +114,14 @@ class _Handler(ContentHandler):
 
 
 def read_elements(
-    file: File, wanted: Callable[[tuple[str, ...]], bool], take: Callable[[Element], None], root: Callable[[str, dict[str, str]], None]
+    file: File, wanted: Callable[[Path], bool], take: Callable[[Element], None], container: Callable[[Path, dict[str, str]], None]
 ) -> None:
-    """Call `take` with every element whose path is `wanted`. Raises Invalid with line and column where the file is no XML."""
+    """Call `take` with every element whose path is `wanted`, and `container` with the path and attributes of each around these, the root first.
+
+    Raises Invalid with line and column where the file is no XML.
+    """
     parser = DefusedExpatParser(forbid_dtd=True, forbid_entities=True, forbid_external=True)
-    handler = _Handler(wanted, take, root)
+    handler = _Handler(wanted, take, container)
     handler.setDocumentLocator(parser)
     parser.setContentHandler(handler)
     try:

@@ -15,6 +15,8 @@ from changemgmt.architecture.exports import EXPORTS, LIVE
 from changemgmt.architecture.impact import checked, impact_of_question, in_words, trusted
 from changemgmt.architecture.importers.files import of_path
 from changemgmt.architecture.imports import READERS
+from changemgmt.architecture.losses import in_words as losses_in_words
+from changemgmt.architecture.losses import left_out
 from changemgmt.architecture.models import ImportRun
 from changemgmt.architecture.past import images_between, revision_of, source_at
 from changemgmt.architecture.queries import current_revision
@@ -96,7 +98,10 @@ class Command(BaseCommand):
         self.stdout.write("Cancelled." if at_once else "It stops at the next step.")
 
     def do_export(self, *, form: str, output: Path | None, at: str | None, **options: Any) -> None:
-        content = EXPORTS[form].write(source_at(revision_of(at, "at")) if at else LIVE)
+        source = source_at(revision_of(at, "at")) if at else LIVE
+        content = EXPORTS[form].write(source)
+        for line in losses_in_words(left_out(form, source.components(), source.relations())):
+            self.stderr.write(f"Left out by {form}: {line}")
         if output:
             output.write_bytes(content)
         else:

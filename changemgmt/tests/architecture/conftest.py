@@ -29,7 +29,7 @@ def bring(types):
 
     def imported(path, format, *, source="test", apply=True, mapping=None, **options):
         records = read_records(format, of_path(Path(path)), Options(mapping=mapping or {}))
-        plan = plan_import(records, source=source, **options)
+        plan = plan_import(records, source=source, now=NOW, **options)
         if apply:
             apply_plan(plan, actor="max", now=NOW, create_types=options.get("create_types", True))
         return plan

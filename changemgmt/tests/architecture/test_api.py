@@ -228,6 +228,11 @@ def test_the_export_is_complete_and_byte_equal(shop, api, cast):
     for form in ("csv", "archimate", "graphml"):
         assert client.get(f"{V1}architecture/export/?as={form}").status_code == 200
     assert client.get(f"{V1}architecture/export/?as=pdf").status_code == 400
+    assert client.get(f"{V1}architecture/export/?as=json&losses=1").json() == {"as": "json", "left_out": []}
+    lost = client.get(f"{V1}architecture/export/?as=csv&losses=1").json()["left_out"]
+    assert [(one["object"], one["field"]) for one in lost] == [("relation", "source_system"), ("relation", "confirmed_at")]
+    assert {one["things"] for one in lost} == {Relation.objects.count()} and all(one["why"] for one in lost)
+    assert client.get(f"{V1}architecture/export/?losses=yes").status_code == 400
 
 
 def test_revisions_are_listed_without_the_numbers_of_hidden_changes(shop, api, cast, do):

@@ -255,7 +255,7 @@ def usable(record):
     match record:
         case FoundComponent(key, fields, where):
             return isinstance(key, str) and isinstance(fields["name"], str) and isinstance(fields["attributes"], dict) and bool(where)
-        case FoundRelation(key, source, target, kind, attributes, _):
+        case FoundRelation(key, source, target, kind, attributes):
             return all(isinstance(text, str) for text in (key, source, target, kind)) and isinstance(attributes, dict)
         case Skipped(where, reason, key):
             return bool(where and reason) and isinstance(key, str)

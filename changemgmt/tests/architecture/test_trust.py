@@ -17,6 +17,7 @@ from changemgmt.accounts.models import Team
 from changemgmt.architecture.exports import as_json
 from changemgmt.architecture.graphs import graph_at
 from changemgmt.architecture.impact import impact_of_components
+from changemgmt.architecture.importers.files import of_path
 from changemgmt.architecture.models import Component, Relation, Revision, Source
 from changemgmt.architecture.queries import current_revision, images, relation_owners, trusted_since
 from changemgmt.architecture.rules import Operation
@@ -27,7 +28,7 @@ from changemgmt.audit.models import Event
 from changemgmt.audit.queries import representations
 from changemgmt.changes.facts import facts_of
 from changemgmt.core.errors import Invalid, NotFound, NotPermitted, NotPossible
-from changemgmt.core.time import utc_now
+from changemgmt.core.time import rfc3339, utc_now
 from changemgmt.lifecycle.import_architecture import import_architecture
 from changemgmt.lifecycle.judge_relation import confirm_relation, may_judge, refute_relation
 from changemgmt.lifecycle.prepare import prepare
@@ -106,8 +107,6 @@ def run(seeded, cast, write_file):
     """`run(moment, text, source=…)` imports edges (and the nodes they need) at a moment."""
 
     def imported(now, edges="source,target,type\na,b,serving\n", source="cmdb"):
-        from changemgmt.architecture.importers.files import of_path
-
         write_file("est/nodes.csv", "key,type\na,Node\nb,Node\nc,Node\n")
         folder = write_file("est/edges.csv", edges).parent
         return import_architecture(of_path(folder), actor=cast.ada, now=now, format="csv", source=source)
@@ -122,14 +121,19 @@ def test_nothing_of_a_real_model_is_untrusted_when_it_was_just_imported(bring):
     assert not impact_of_components(keys[:40], now=NOW)["untrusted"]
 
 
-def test_the_same_file_again_confirms_without_a_revision_and_with_the_same_export(run):
+def exported():
+    return json.loads("".join(as_json()))
+
+
+def test_the_same_file_again_confirms_without_a_revision_and_moves_nothing_but_that_date(run):
     run(NOW)
-    before, number = "".join(as_json()), current_revision()
+    before, number = exported(), current_revision()
     graph_at(None)
     later = NOW + timedelta(days=300)
     again = run(later)
     assert (again.revision, again.relations["unchanged"]) == (number, 1)
-    assert ("".join(as_json()), current_revision()) == (before, number)
+    before["relations"][0]["confirmed_at"] = rfc3339(later)
+    assert (exported(), current_revision()) == (before, number)
     assert Relation.objects.get().confirmed_at == later
     assert reached(NOW + timedelta(days=600), "a") == {"b": "confirmed"}, "the graph that was read before is not gone on with"
 
@@ -147,6 +151,48 @@ def test_what_the_file_does_not_speak_of_is_not_confirmed_by_it(run):
     run(NOW, "source,target,type\nb,c,serving\n", source="other")
     run(NOW + YEAR, source="cmdb")
     assert {row.source.key: row.confirmed_at for row in Relation.objects.select_related("source")} == {"a": NOW + YEAR, "b": NOW}
+
+
+def told(run_file, now, cast, **said):
+    """Import a file of ours that says of its relation when it was confirmed or refuted."""
+    parts = [{"key": key, "type": "Node"} for key in "ab"]
+    relation = {"key": "r", "source": "a", "target": "b", "type": "serving", "source_system": "cmdb", **said}
+    path = run_file("est.json", json.dumps({"components": parts, "relations": [relation]}))
+    return import_architecture(of_path(path), actor=cast.ada, now=now, format="json", source="backup")
+
+
+def test_a_file_of_ours_brings_the_dates_of_its_relations_with_it(seeded, cast, write_file):
+    told(write_file, NOW, cast, confirmed_at="2025-01-02T03:04:05Z", refuted_at="2025-02-03T04:05:06Z", refuted_reason="It is gone.")
+    row = Relation.objects.get()
+    assert (rfc3339(row.confirmed_at), rfc3339(row.refuted_at), row.refuted_reason) == ("2025-01-02T03:04:05Z", "2025-02-03T04:05:06Z", "It is gone.")
+    assert row.source_system == "cmdb"
+
+
+def test_a_file_of_ours_says_that_nobody_confirmed_and_one_that_is_silent_confirms(seeded, cast, write_file):
+    told(write_file, NOW, cast, confirmed_at=None)
+    assert Relation.objects.get().confirmed_at is None
+    told(write_file, NOW, cast)
+    assert Relation.objects.get().confirmed_at == NOW
+
+
+def test_a_file_of_ours_makes_no_date_older_and_overrules_no_owner(seeded, cast, write_file):
+    told(write_file, NOW, cast)
+    told(write_file, NOW, cast, confirmed_at="2025-01-02T03:04:05Z", refuted_at="2025-02-03T04:05:06Z", refuted_reason="It is gone.")
+    row = Relation.objects.get()
+    assert (row.confirmed_at, row.refuted_at) == (NOW, None)
+    refute_relation("r", actor=cast.ada, now=NOW, reason="It was taken down.")
+    told(write_file, NOW + YEAR, cast, confirmed_at=rfc3339(NOW + YEAR))
+    row = Relation.objects.get()
+    assert (row.confirmed_at, row.refuted_at) == (NOW, NOW)
+
+
+def test_a_source_that_confirms_nothing_is_not_believed_and_no_date_is_to_come(seeded, cast, write_file):
+    report = told(write_file, NOW, cast, confirmed_at=rfc3339(NOW + YEAR)).skipped
+    assert [(one["where"], "still to come" in one["reason"]) for one in report] == [("est.json, relations[0]", True)]
+    Source.objects.filter(name="backup").update(confirms=False)
+    told(write_file, NOW, cast, confirmed_at="2025-01-02T03:04:05Z", refuted_at="2025-02-03T04:05:06Z", refuted_reason="x")
+    row = Relation.objects.get()
+    assert (row.confirmed_at, row.refuted_at, row.refuted_reason) == (None, None, "")
 
 
 def test_an_import_does_not_overrule_an_owner_who_refuted(run, cast):
