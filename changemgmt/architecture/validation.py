@@ -72,7 +72,7 @@ class Checked:
 def check_items(items: Sequence[Any], *, others: Iterable[Any] = (), live: Catalogue | None = None, cascade: bool = False) -> Checked:
     """Check `items` (any JSON) of a change against the live architecture and against its `others` (stored items).
 
-    With `cascade` the deletions of the relations of deleted components are added after them.
+    With `cascade` the deletions of the relations that end on what is deleted are added after them.
     Nothing is raised: read `errors`, or call `enforce()`.
     """
     catalogue = live or Catalogue.load()
@@ -83,7 +83,7 @@ def check_items(items: Sequence[Any], *, others: Iterable[Any] = (), live: Catal
     shapes = [check.shape(index, item) for index, item in enumerate(proposed)]
     if cascade and not check.errors:
         known = {(shape.object, shape.key) for shape in [*shapes, *check.others] if shape}
-        gone = [shape.key for shape in shapes if shape and shape.operation == DELETE and shape.object == COMPONENT]
+        gone = [(shape.object, shape.key) for shape in shapes if shape and shape.operation == DELETE]
         extra = [item for item in cascade_items(gone) if (RELATION, item["key"]) not in known]
         shapes += [check.shape(len(proposed) + index, item) for index, item in enumerate(extra)]
     checked = check.against_live([shape for shape in shapes if shape is not None], [index for index, shape in enumerate(shapes) if shape is not None])
@@ -95,9 +95,11 @@ def check_item(item: Any, *, others: Iterable[Any] = ()) -> CheckedItem:
     return check_items([item], others=others).enforce()[0]
 
 
-def cascade_items(keys: Iterable[str]) -> list[dict[str, Any]]:
-    """The deletions of every relation of the components of these keys, as items."""
-    return [{"operation": DELETE, "object": RELATION, "key": key} for key in cascade_relations(keys)]
+def cascade_items(gone: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
+    """The deletions of every relation that ends on one of these things (object and key), or on such a relation, as items."""
+    wanted = list(gone)
+    found = {name: None for object in OBJECTS for name in cascade_relations([key for kind, key in wanted if kind == object], object=object)}
+    return [{"operation": DELETE, "object": RELATION, "key": key} for key in found]
 
 
 def _stored(item: Any) -> CheckedItem:
