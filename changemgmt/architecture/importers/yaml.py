@@ -16,6 +16,8 @@ MOST_VALUES = 2_000_000
 TEXT_OF_A_VALUE = 64  # characters
 DEEPEST = 100
 MERGE = "<<"
+# The one written in C where it is there: much faster, but without a recursion limit, so that depth is looked at before it composes.
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def documents(name: str, text: str) -> Iterator[tuple[int, Any]]:
@@ -23,7 +25,8 @@ def documents(name: str, text: str) -> Iterator[tuple[int, Any]]:
     if len(text) > LARGEST:
         raise Invalid.field("file", f"{name}: at most {LARGEST // 1024**2} MB of YAML are read; split the file.")
     try:
-        loader = yaml.SafeLoader(text)
+        refuse_depth(name, text)
+        loader = LOADER(text)
         while loader.check_node():
             node = loader.get_node()
             if node is None:
@@ -36,12 +39,30 @@ def documents(name: str, text: str) -> Iterator[tuple[int, Any]]:
         place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
         raise Invalid.field("file", f"{name} is no YAML: {error.problem or error.context}{place}.") from None
     except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
+        line = _line_of(text, error)
         raise Invalid.field("file", f"{name} holds a character YAML does not allow (line {line}).") from None
     except RecursionError:
         raise Invalid.field("file", f"{name} is nested too deep to be read.") from None
     except (ValueError, yaml.YAMLError) as error:
         raise Invalid.field("file", f"{name} can't be read as YAML: {str(error)[:200]}.") from None
+
+
+def refuse_depth(name: str, text: str) -> None:
+    """Refuse what is nested too deep, before anything is built of it."""
+    depth = 0
+    for event in yaml.parse(text, Loader=LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEEPEST:
+                raise Invalid.field("file", f"{name} is nested more than {DEEPEST} deep (line {event.start_mark.line + 1}).")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
+def _line_of(text: str, error: yaml.reader.ReaderError) -> int:
+    """The line of a character that is not allowed. The loader in C counts in bytes of UTF-8."""
+    before = text[: error.position] if LOADER is yaml.SafeLoader else text.encode()[: error.position].decode(errors="ignore")
+    return before.count("\n") + 1
 
 
 def measure(node: yaml.Node, name: str) -> None:
