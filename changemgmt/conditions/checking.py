@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from itertools import islice
 from typing import Any, NamedTuple
 
-from changemgmt.conditions.facts import Field, Kind, fields_with
+from changemgmt.conditions.facts import Field, Kind, Vocabulary, fields_with
 
 MAX_DEPTH = 8
 MAX_TESTS = 200
 MAX_VALUES = 500
 MAX_TEXT = 300
 MAX_FINDINGS = 50
+MOST_NAMED = 40
 GROUPS = ("all", "any", "not")
 
 
@@ -33,7 +34,7 @@ def below(path: str, step: str) -> str:
 def check(data: Any, *, custom: Mapping[str, str] | Iterable[str] = ()) -> list[Finding]:
     """Every mistake in a condition, each with its place; none means it can be saved.
 
-    `custom` names the custom fields, as names or as a mapping from name to kind.
+    `custom` names the custom fields, as names or as a mapping from name to kind; or is the vocabulary of something else than a change.
     """
     fields = fields_with(custom)
     findings = list(islice(check_node(data, "", fields, 1), MAX_FINDINGS))
@@ -80,11 +81,17 @@ def check_test(test: dict[str, Any], path: str, fields: Mapping[str, Field]) -> 
     name, op = test.get("field"), test.get("op")
     field = fields.get(name) if isinstance(name, str) else None
     if field is None:
-        yield Finding(below(path, "field"), f"Unknown field {shown(name)}; known are {', '.join(sorted(fields))}.")
+        yield Finding(below(path, "field"), f"Unknown field {shown(name)}; known are {', '.join(names_of(fields))}.")
     elif not isinstance(op, str) or op not in field.operators:
         yield Finding(below(path, "op"), f"{field.label} can be asked with {', '.join(field.operators)}.")
     elif message := wrong_value(field, op, test.get("value")):
         yield Finding(below(path, "value"), message)
+
+
+def names_of(fields: Mapping[str, Field]) -> list[str]:
+    """The names that can be asked for, in order; a family by its beginning."""
+    families = fields.families if isinstance(fields, Vocabulary) else ()
+    return sorted([*fields, *(f"{family}<name>" for family in families)])
 
 
 def shown(value: Any) -> str:
@@ -108,8 +115,14 @@ def wrong_value(field: Field, op: str, value: Any) -> str:
 
 def wrong_scalar(field: Field, value: Any, *, partial: bool = False) -> str:
     if field.choices and not partial:
-        return "" if isinstance(value, str) and value in field.choices else f"Give one of {', '.join(field.choices)}."
+        return "" if isinstance(value, str) and value in field.choices else f"Give one of {listed(field.choices)}."
     return SCALARS[field.kind](value)
+
+
+def listed(choices: Sequence[str]) -> str:
+    """The choices in a sentence, as many as a person reads."""
+    more = len(choices) - MOST_NAMED
+    return ", ".join(choices[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def wrong_text(value: Any) -> str:

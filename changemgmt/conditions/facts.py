@@ -1,12 +1,12 @@
-"""What a condition can ask about: the facts of a change, and the fields with their kinds."""
+"""What a condition can ask about: the facts of a change, the fields with their kinds, and vocabularies about other things."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 FOUR_LEVELS = ("low", "medium", "high", "very_high")
 
@@ -92,6 +92,43 @@ FIELDS: dict[str, Field] = {
     "operations": Field(Kind.TEXTS, "Operations", ("create", "update", "delete")),
     "irreversible_steps": Field(Kind.NUMBER, "Irreversible steps"),
 }
+
+
+class Vocabulary(Mapping[str, Field]):
+    """What conditions about something else than a change ask for: fields, and families of fields such as `attributes.<name>`."""
+
+    def __init__(self, fields: Mapping[str, Field], families: Mapping[str, Kind]) -> None:
+        self.fields, self.families = dict(fields), dict(families)
+
+    def __getitem__(self, name: str) -> Field:
+        if name in self.fields:
+            return self.fields[name]
+        for family, kind in self.families.items():
+            if name.startswith(family) and len(family) < len(name) <= LONGEST_NAME:
+                return Field(kind, name)
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.fields)
+
+    def __len__(self) -> int:
+        return len(self.fields)
+
+
+class Askable(Protocol):
+    """What a condition is evaluated over: the facts of a change, or of anything else that has fields."""
+
+    def value(self, name: str) -> Any:
+        """The value of the field; None when it is not known."""
+
+    def known(self, name: str) -> Field | None:
+        """The field, if there is one of this name."""
+
+    def units(self, name: str) -> Container[Any]:
+        """The org unit in this field, and those above it."""
+
+
+LONGEST_NAME = 200
 CUSTOM = "custom."
 CUSTOM_KINDS = {"text": Kind.TEXT, "number": Kind.NUMBER, "boolean": Kind.BOOLEAN, "choice": Kind.TEXT, "date": Kind.DATE}
 
@@ -132,9 +169,20 @@ class Facts:
             return self.custom.get(name.removeprefix(CUSTOM))
         return getattr(self, name, None) if name in FIELDS else None
 
+    def known(self, name: str) -> Field | None:
+        return field_named(name)
 
-def fields_with(custom: Mapping[str, str] | Iterable[str] = ()) -> dict[str, Field]:
-    """Every field by name, with the custom ones: names, or names with their kind (text, number, boolean, choice, date)."""
+    def units(self, name: str) -> Container[Any]:
+        return (self.org_unit, *self.org_unit_chain)
+
+
+def fields_with(custom: Mapping[str, str] | Iterable[str] = ()) -> Mapping[str, Field]:
+    """Every field by name, with the custom ones: names, or names with their kind (text, number, boolean, choice, date).
+
+    A vocabulary of its own stands for all of them.
+    """
+    if isinstance(custom, Vocabulary):
+        return custom
     kinds = custom if isinstance(custom, Mapping) else dict.fromkeys(custom, "")
     return FIELDS | {f"{CUSTOM}{name}": Field(CUSTOM_KINDS.get(kind, Kind.ANY), name.replace("_", " ")) for name, kind in kinds.items()}
 

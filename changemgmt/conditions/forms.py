@@ -12,9 +12,10 @@ from django.core.exceptions import ValidationError
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from changemgmt.conditions.checking import check
-from changemgmt.conditions.facts import OPERATOR_WORDS, fields_with
+from changemgmt.conditions.facts import OPERATOR_WORDS, Vocabulary, fields_with
 from changemgmt.conditions.rules import describe
 from changemgmt.conditions.written import LETTERS, Written, WrittenRow, condition_of, written_of
 
@@ -27,6 +28,7 @@ class ConditionWidget(forms.Widget):
     """Draws the rows, with the mistake of a row under it.
 
     `notes` are findings about a condition that is right as written, by row, each with its severity and words.
+    `no_rows` says what it means to write none. Where fields come in families, their names are typed, with what is known offered.
     """
 
     template_name = "conditions/widget.html"
@@ -36,6 +38,7 @@ class ConditionWidget(forms.Widget):
         self.custom = custom
         self.notes: dict[int, list[dict[str, str]]] = {}
         self.read: Mapping[str, str] | Iterable[str] | None = None
+        self.no_rows = gettext_lazy("No row means: always.")
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ConditionWidget:
         copied = super().__deepcopy__(memo)
@@ -57,7 +60,7 @@ class ConditionWidget(forms.Widget):
         """What was written; None when this form does not hold the field at all."""
         if f"{name}-join" not in data:
             return None
-        kept = read_kept(data.get(f"{name}-kept", ""))
+        kept = read_kept(data.get(f"{name}-kept", ""), self.known_custom())
         if kept is not None and not data.get(f"{name}-clear"):
             return Written(kept=kept)
         count = data.get(f"{name}-rows", "0")
@@ -93,7 +96,9 @@ class ConditionWidget(forms.Widget):
             "operators": list(OPERATOR_WORDS.items()),
             "letters": LETTERS,
             "kept": json.dumps(written.kept) if written.kept else "",
-            "kept_words": describe(written.kept) if written.kept else "",
+            "kept_words": describe(written.kept, fields.get) if written.kept else "",
+            "typed": isinstance(fields, Vocabulary),
+            "no_rows": self.no_rows,
             "vocabulary": json.dumps({key: {"operators": field.operators, "choices": field.choices} for key, field in fields.items()}),
         }
         return context
@@ -105,22 +110,22 @@ class ConditionWidget(forms.Widget):
         return f"{id_}-join" if id_ else ""
 
 
-def read_kept(text: str) -> dict[str, Any] | None:
+def read_kept(text: str, custom: Mapping[str, str] | Iterable[str] = ()) -> dict[str, Any] | None:
     try:
         kept = json.loads(text) if text else None
     except (ValueError, RecursionError):
         return None
-    return kept if isinstance(kept, dict) and not check_shape(kept) else None
+    return kept if isinstance(kept, dict) and not check_shape(kept, custom) else None
 
 
-def check_shape(condition: dict[str, Any]) -> bool:
+def check_shape(condition: dict[str, Any], custom: Mapping[str, str] | Iterable[str]) -> bool:
     """Is a kept condition broken? Custom fields in it are the field's own check."""
-    return any("Unknown field" not in finding.message for finding in check(condition))
+    return any("Unknown field" not in finding.message for finding in check(condition, custom=custom))
 
 
 def read_row(data: Mapping[str, Any], prefix: str) -> WrittenRow:
     row = WrittenRow(
-        field=data.get(f"{prefix}-field", "")[:100],
+        field=data.get(f"{prefix}-field", "")[:200],
         op=data.get(f"{prefix}-op", "eq")[:20],
         value=data.get(f"{prefix}-value", "")[:5000],
         negated=bool(data.get(f"{prefix}-not")),

@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from changemgmt.conditions.checking import GROUPS, Finding, as_number, below, check, children
-from changemgmt.conditions.facts import CUSTOM, FIELDS, OPERATOR_WORDS, Facts, Field, Kind, field_named
+from changemgmt.conditions.facts import CUSTOM, FIELDS, OPERATOR_WORDS, Askable, Facts, Field, Kind, field_named
 
 __all__ = ["FIELDS", "Facts", "Finding", "Row", "check", "describe", "explain", "holds", "uses"]
 
@@ -24,7 +24,7 @@ class Row(NamedTuple):
     holds: bool
 
 
-def holds(condition: Mapping[str, Any] | None, facts: Facts) -> bool:
+def holds(condition: Mapping[str, Any] | None, facts: Askable) -> bool:
     """Does `condition` hold of `facts`? `{}` holds of everything. What is not known meets no test but `ne` and `not_in`."""
     if not condition:
         return True
@@ -37,8 +37,8 @@ def holds(condition: Mapping[str, Any] | None, facts: Facts) -> bool:
     return test_holds(condition["field"], condition["op"], condition.get("value"), facts)
 
 
-def test_holds(name: str, op: str, value: Any, facts: Facts) -> bool:
-    field = field_named(name)
+def test_holds(name: str, op: str, value: Any, facts: Askable) -> bool:
+    field = facts.known(name)
     if field is None:
         return False
     actual = facts.value(name)
@@ -47,7 +47,7 @@ def test_holds(name: str, op: str, value: Any, facts: Facts) -> bool:
     if op in ("ne", "not_in"):
         return not test_holds(name, "eq" if op == "ne" else "in", value, facts)
     if op == "within":
-        return value is not None and (value == facts.org_unit or value in facts.org_unit_chain)
+        return value is not None and value in facts.units(name)
     values = actual if isinstance(actual, list | tuple | set | frozenset) else (actual,)
     wanted = value if op == "in" else (value,)
     compare = COMPARE["eq" if op == "in" or (op == "contains" and field.kind is Kind.TEXTS) else op]
@@ -94,12 +94,12 @@ def uses(condition: Mapping[str, Any] | None) -> set[str]:
     return {condition["field"]} if inner is None and condition else {name for child in inner or () for name in uses(child)}
 
 
-def explain(condition: Mapping[str, Any] | None, facts: Facts) -> list[Row]:
+def explain(condition: Mapping[str, Any] | None, facts: Askable) -> list[Row]:
     """Every group and test in order, in words, with what the change has and whether it held."""
     return list(rows(condition or {}, "", facts))
 
 
-def rows(node: Mapping[str, Any], path: str, facts: Facts) -> Iterator[Row]:
+def rows(node: Mapping[str, Any], path: str, facts: Askable) -> Iterator[Row]:
     held = holds(node, facts)
     group = next((key for key in GROUPS if key in node), None)
     if not node:
@@ -112,25 +112,28 @@ def rows(node: Mapping[str, Any], path: str, facts: Facts) -> Iterator[Row]:
         for index, child in enumerate(node[group]):
             yield from rows(child, f"{below(path, group)}[{index}]", facts)
     else:
-        yield Row(path, f"{test_words(node)} (it is {value_words(facts.value(node['field']))})", held)
+        yield Row(path, f"{test_words(node, facts.known)} (it is {value_words(facts.value(node['field']))})", held)
 
 
-def describe(condition: Mapping[str, Any] | None) -> str:
-    """A condition as one sentence without a full stop: `Risk level is at least high and Layers is business`."""
+Known = Callable[[str], Field | None]
+
+
+def describe(condition: Mapping[str, Any] | None, known: Known = field_named) -> str:
+    """A condition as one sentence without a full stop: `Risk level is at least high and Layers is business`. `known` names its fields."""
     if not condition:
         return "everything"
     if "not" in condition:
-        return f"not ({describe(condition['not'])})"
+        return f"not ({describe(condition['not'], known)})"
     for group, word in (("all", " and "), ("any", " or ")):
         if group in condition:
-            parts = [describe(child) for child in condition[group]]
+            parts = [describe(child, known) for child in condition[group]]
             return word.join(f"({part})" if " or " in part and group == "all" and len(parts) > 1 else part for part in parts) or "everything"
-    return test_words(condition)
+    return test_words(condition, known)
 
 
-def test_words(test: Mapping[str, Any]) -> str:
+def test_words(test: Mapping[str, Any], known: Known = field_named) -> str:
     name, op, value = test["field"], test["op"], test.get("value")
-    field = field_named(name)
+    field = known(name)
     label = field.label if field else name.removeprefix(CUSTOM)
     if op == "is_set":
         return f"{label} {'is not set' if value is False else 'is set'}"
