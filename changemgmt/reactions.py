@@ -154,11 +154,14 @@ REACTIONS: dict[str, tuple[Any, ...]] = {
     "export.made": NOTHING,
 }
 
-# A type that conducts otherwise moves what every open change reaches.
+# A type that conducts otherwise moves what every open change reaches, another rule what its checks find.
 REACTIONS |= {
-    f"{model}.{what}": (rebase_open_changes,) for model, what in product(("layer", "componenttype", "relationtype"), ("updated", "deleted"))
+    f"{model}.{what}": (rebase_open_changes,)
+    for model, what in product(("layer", "componenttype", "relationtype", "policyrule"), ("updated", "deleted"))
 }
 REACTIONS |= {f"propagationsettings.{what}": (rebase_open_changes,) for what in ("created", "updated", "deleted")}
+
+REACTIONS["policyrule.created"] = (rebase_open_changes,)
 
 # What is configured in Django admin without a verb of its own: saved there, and that is all.
 CONFIGURED = (

@@ -240,6 +240,9 @@ class LayerBody(StrictSerializer):
     name = serializers.RegexField(r"^[a-z0-9][a-z0-9_-]{0,59}$")
     order = Whole(min_value=0, required=False)
     colour = serializers.RegexField(r"^(#[0-9a-fA-F]{6})?$", required=False, allow_blank=True)
+    forbids_cycles = Flag(
+        required=False, help_text="Its components may not rely on each other in a circle: previews find those a change would close."
+    )
 
 
 class ComponentTypeBody(StrictSerializer):
@@ -314,7 +317,7 @@ class Layers(Table):
 
     orderings: ClassVar = {"name": "name", "order": "order", "id": "pk"}
     ordering = "order"
-    names: ClassVar = ("name", "order", "colour")
+    names: ClassVar = ("name", "order", "colour", "forbids_cycles")
     accepts: ClassVar = {"POST": LayerBody}
     answers: ClassVar = {"GET": LayerBody, "POST": LayerBody}
 

@@ -343,7 +343,7 @@ def confirm_claimed(source: Source, *, actor: str, now: datetime, dated: Collect
         return current_revision()
     if turned:
         keys = {name for key, *ends in turned for name in (key, f"{JUDGED}{key}", *ends) if name}
-        return _revise(sorted(keys), f"import of {source.name} confirmed relations", actor=actor, now=now)
+        return revise(sorted(keys), f"import of {source.name} confirmed relations", actor=actor, now=now)
     number = current_revision()
     Revision.objects.filter(number=number).update(token=uuid4())
     return number
@@ -358,7 +358,7 @@ def _claimed(source: Source, besides: Collection[str]) -> list[QuerySet[Relation
     return [Relation.objects.filter(key__in=portion) for portion in portions(left)]
 
 
-def _revise(keys: list[str], reason: str, *, actor: str, now: datetime) -> int:
+def revise(keys: list[str], reason: str, *, actor: str, now: datetime) -> int:
     """A revision that wrote no thing of its own."""
     number = current_revision() + 1
     Revision.objects.create(number=number, at=now, actor=actor, reason=reason[:500], touched=_few(keys))

@@ -66,7 +66,7 @@ class RevisedAdmin(AuditedAdmin):
 class LayerAdmin(RevisedAdmin):
     """Layers, drawn from the top in their order."""
 
-    list_display = ("name", "order", "colour")
+    list_display = ("name", "order", "colour", "forbids_cycles")
     search_fields = ("name",)
 
 

@@ -14,21 +14,24 @@ FALLBACK_LAYER = "application"
 
 @dataclass
 class Catalogue:
-    """Database ids by name, and what a component's type says."""
+    """Database ids by name, what a component's type says, and the layers that forbid cycles."""
 
     layers: dict[str, int] = field(default_factory=dict)
     types: dict[str, ComponentType] = field(default_factory=dict)
     relation_types: dict[str, RelationType] = field(default_factory=dict)
     org_units: dict[str, int] = field(default_factory=dict)
+    without_cycles: frozenset[str] = frozenset()
 
     @classmethod
     def load(cls) -> Catalogue:
         """Four queries; the tables are small."""
+        layers = list(Layer.objects.values_list("name", "pk", "forbids_cycles"))
         return cls(
-            layers=dict(Layer.objects.values_list("name", "pk")),
+            layers={name: pk for name, pk, _ in layers},
             types={row.name: row for row in ComponentType.objects.select_related("layer")},
             relation_types={row.name: row for row in RelationType.objects.all()},
             org_units=dict(OrgUnit.objects.values_list("slug", "pk")),
+            without_cycles=frozenset(name for name, _, forbids in layers if forbids),
         )
 
     def layer_of(self, type_name: str | None) -> str:

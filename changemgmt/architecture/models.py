@@ -22,6 +22,7 @@ class Layer(models.Model):
     name = models.SlugField(max_length=60, unique=True)
     order = models.PositiveIntegerField(default=0, help_text=_("Layers are drawn in this order, from the top."))
     colour = models.CharField(max_length=20, blank=True)
+    forbids_cycles = models.BooleanField(default=False, help_text=_("Its components may not rely on each other in a circle."))
 
     class Meta:
         ordering = ["order", "name"]

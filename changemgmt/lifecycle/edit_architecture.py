@@ -200,7 +200,7 @@ def shown(row: Model) -> dict[str, Any]:
     """A layer or type as the API shows it."""
     match row:
         case Layer():
-            return {"name": row.name, "order": row.order, "colour": row.colour}
+            return {"name": row.name, "order": row.order, "colour": row.colour, "forbids_cycles": row.forbids_cycles}
         case ComponentType():
             plain = {"name": row.name, "layer": row.layer.name, "icon": row.icon, "schema": row.schema}
             return plain | {"interface_attributes": row.interface_attributes, "is_service": row.is_service}

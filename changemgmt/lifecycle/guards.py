@@ -17,6 +17,7 @@ from changemgmt.conditions.rules import holds
 from changemgmt.core.verdict import Guard
 from changemgmt.planning.models import Plan
 from changemgmt.planning.queries import findings_of, plan_of
+from changemgmt.preview.blocking import blocking_findings
 from changemgmt.preview.queries import drift_of, masked
 
 from .may import managers
@@ -128,6 +129,17 @@ def base_current(change: Change, *, viewer: User | None) -> list[Guard]:
     return [
         Guard("base_current", f"{row['key']}: {row['field']} was {row['base']} when drafted and is {row['live']} now{by(row)}.", who)
         for row in conflicts
+    ]
+
+
+def policy_rules(change: Change) -> list[Guard]:
+    """It brings no error by a rule that blocks. A go-ahead stands in: what is an emergency runs, on the record, and is decided afterwards."""
+    if change.retrospective:
+        return []
+    who = (change.requester.username,)
+    return [
+        Guard("policy_rules", f"{row['key']} would break the rule “{row['policy']['name']}”: {row['message']}", who)
+        for row in blocking_findings(change)
     ]
 
 

@@ -40,6 +40,7 @@ def start_guards(change: Change, *, now: datetime, viewer: User | None) -> list[
         *guards.conditions(change, ["before_schedule", "before_start"], "conditions_before_start"),
         *guards.entry_gates(change),
         *guards.base_current(change, viewer=viewer),
+        *guards.policy_rules(change),
         *guards.dependencies_done(change, viewer=viewer),
         *guards.not_blocked(change, viewer=viewer),
     ]

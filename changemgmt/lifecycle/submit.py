@@ -12,6 +12,7 @@ from changemgmt.core.verdict import Guard, Verdict
 
 from . import may
 from .edit.record import current, departures
+from .guards import policy_rules
 from .move import check_seen, legal, locked, move
 from .prepare import at_once
 from .review import begin
@@ -35,6 +36,7 @@ def may_submit(change: Change, *, actor: User) -> Verdict:
     if not change.items.exists() and not change.no_items_reason.strip():
         guards.append(Guard("items_or_reason", "Add at least one change item, or say why there is none.", who))
     guards += [Guard("template_rules", message, who) for message in template_rules(change)]
+    guards += policy_rules(change)
     return Verdict(guards=tuple(guards))
 
 

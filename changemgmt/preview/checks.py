@@ -8,9 +8,11 @@ from typing import Any
 
 from changemgmt.architecture.catalogue import Catalogue
 from changemgmt.architecture.fields import schema_errors
-from changemgmt.architecture.graph import Rule
+from changemgmt.architecture.graph import Graph, Rule
 from changemgmt.architecture.queries import exists, portions, relation_image, relations_at
 from changemgmt.architecture.rules import COMPONENT, OBJECTS, RELATION, Image, ends
+
+from .reliance import cycles
 
 Check = dict[str, Any]
 
@@ -19,12 +21,21 @@ def check(rule: str, severity: str, key: str, message: str) -> Check:
     return {"rule": rule, "severity": severity, "key": key, "message": message}
 
 
-def checks_of(steps: Sequence[Image], affected: Sequence[Mapping[str, Any]], catalogue: Catalogue, rules: Mapping[str, Rule]) -> list[Check]:
-    """Findings of every rule, errors first. The cost follows the change: only what it touches is looked at."""
+def checks_of(
+    steps: Sequence[Image], affected: Sequence[Mapping[str, Any]], catalogue: Catalogue, rules: Mapping[str, Rule], graph: Graph
+) -> list[Check]:
+    """Findings of what is always checked, errors first. The cost follows the change: only what it touches is looked at."""
     around = _Around(steps)
     found = [*around.dangling(), *schema_violations(steps, catalogue), *around.orphaned(), *around.single_points(rules)]
     found += [check("needs_unmet", "error", row["key"], "Fewer supporters than it needs would stay.") for row in affected if row["effect"] == "down"]
-    return sorted(found, key=lambda one: (one["severity"] != "error", one["rule"], one["key"]))
+    if layers := catalogue.without_cycles:
+        found += [check(*row) for row in cycles(steps, graph, rules, layers)]
+    return in_order(found)
+
+
+def in_order(found: Sequence[Check]) -> list[Check]:
+    """Errors first, then by rule and key."""
+    return sorted(found, key=lambda one: (one["severity"] != "error", one["rule"], one["key"], one["message"]))
 
 
 def schema_violations(steps: Sequence[Image], catalogue: Catalogue) -> list[Check]:

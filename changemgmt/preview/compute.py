@@ -21,10 +21,11 @@ from changemgmt.architecture.trust import CONFIRMED, seconds
 from changemgmt.changes.models import Change
 from changemgmt.core.canonical import digest
 
-from .checks import checks_of
+from .checks import checks_of, in_order
 from .diff import diff_of_images
 from .drift import Base, base_of
 from .layout import Edge, Vertex, layout
+from .policies import active_policies, policy_findings
 from .rules import Proposal, counts, overlaid
 
 Progress = Callable[[str, float], None]
@@ -76,7 +77,8 @@ def compute(change: Change, *, now: datetime, progress: Progress = quiet) -> Com
     sure = trusted(impact["affected"])
     listed = reached[: len(sure)]
     begin("checks")
-    checks = checks_of(steps, impact["affected"], catalogue, ground.rules)
+    always = checks_of(steps, impact["affected"], catalogue, ground.rules, ground.graph)
+    checks = in_order([*always, *policy_findings(active_policies(), steps, sure)])
     begin("picture")
     summary = counts(steps) | {"affected": len(sure)} | ({"untrusted": impact["untrusted"]} if impact["untrusted"] else {})
     return Computed(

@@ -11,19 +11,20 @@ from django.db.models.functions import Coalesce
 
 from changemgmt.accounts.models import User
 from changemgmt.architecture.catalogue import Catalogue
-from changemgmt.architecture.effects import DOWN, effects
+from changemgmt.architecture.effects import effects
 from changemgmt.architecture.graph import Graph, Rule
 from changemgmt.architecture.graphs import live
 from changemgmt.architecture.queries import architecture_token, images
-from changemgmt.architecture.rules import COMPONENT, OBJECTS, Image
+from changemgmt.architecture.rules import COMPONENT, CREATE, OBJECTS, Image
 from changemgmt.changes.models import APPROVED, Change, Item, Reach, State
 from changemgmt.changes.queries import visible_to
 from changemgmt.computations.kept import kept
 
-from .checks import Check, checks_of
+from .checks import Check, checks_of, in_order
 from .compute import overlay_of
 from .drift import proposal_of
 from .models import AppliedItem
+from .policies import active_policies, policy_findings
 from .queries import HIDDEN
 from .rules import Drift, Proposal
 from .stacking import Stack, conflicts
@@ -56,17 +57,18 @@ def _laid(change: Change, below: Sequence[Change], seen: set[str]) -> dict[str, 
     """The change on top of those below it. What is applied already is in the architecture, and so in its token."""
     proposals = proposals_of([*below, change])
     mine = proposals.pop(change.pk, [])
-    ground = _Ground(below, proposals, mine)
+    ground = _Ground(below, proposals, mine, reach=list(change.reach.filter(direct=False, score__gt=0).values_list("key", flat=True)))
     found = conflicts(ground.stack(), mine)
     brought, brought_seen = ground.brought(mine), ground.brought(mine, only=seen)
     alone = ground.brought(mine, only=set())
+    unseen = {proposal.key for number, listed in ground.below if number not in seen for proposal in listed if proposal.operation == CREATE}
     return {
         "state": "conflict" if found else "ready",
         "revision": ground.graph.revision,
         "below": [_shown(row, seen) for row in below[:MOST]],
         "left_out": max(0, len(below) - MOST),
         "conflicts": [_masked(row, seen) for row in found],
-        "checks": [(row if row in brought_seen else _veiled(row)) | {"alone": row in alone} for row in brought],
+        "checks": [(row if row in brought_seen else _veiled(row, unseen)) | {"alone": row in alone} for row in brought],
     }
 
 
@@ -97,7 +99,8 @@ def proposals_of(changes: Sequence[Change]) -> dict[int, list[Proposal]]:
 class _Ground:
     """What the change is laid on, read once: the live things, and what the pending changes would make of them."""
 
-    def __init__(self, below: Sequence[Change], proposals: dict[int, list[Proposal]], mine: Sequence[Proposal]) -> None:
+    def __init__(self, below: Sequence[Change], proposals: dict[int, list[Proposal]], mine: Sequence[Proposal], reach: Sequence[str] = ()) -> None:
+        self.reach, self.policies = reach, active_policies()
         self.below = [(row.number, proposals.get(row.pk, [])) for row in below[:MOST]]
         ground = live()
         self.catalogue, self.rules, self.graph = Catalogue.load(), ground.rules, ground.graph
@@ -119,19 +122,25 @@ class _Ground:
     def brought(self, mine: Sequence[Proposal], only: set[str] | None = None) -> list[Check]:
         """The findings that are there with the change on top, and not without it."""
         stack = self.stack(only)
-        before = self.findings(stack.images())
+        base = stack.images()
+        hit_before = hit(base, self.graph, self.rules)
+        before = self.findings(base, hit_before)
         stack.put("", mine)
-        return [row for row in self.findings(stack.images()) if row not in before]
+        steps = stack.images()
+        hit_after = hit(steps, self.graph, self.rules)
+        found = [row for row in self.findings(steps, hit_after) if row not in before]
+        touched = [{"key": key, "effect": "touched"} for key in self.reach if key not in {row["key"] for row in hit_after}]
+        affected = [*(row for row in hit_after if row not in hit_before), *touched]
+        return in_order([*found, *(row for row in policy_findings(self.policies, steps, affected, base) if not row["already"])])
 
-    def findings(self, steps: list[Image]) -> list[Check]:
-        return checks_of(steps, down(steps, self.graph, self.rules), self.catalogue, self.rules) if steps else []
+    def findings(self, steps: list[Image], affected: list[dict[str, Any]]) -> list[Check]:
+        return checks_of(steps, affected, self.catalogue, self.rules, self.graph) if steps else []
 
 
-def down(steps: Sequence[Image], graph: Graph, rules: dict[str, Rule]) -> list[dict[str, Any]]:
-    """The components that would be down, as the checks take them."""
+def hit(steps: Sequence[Image], graph: Graph, rules: dict[str, Rule]) -> list[dict[str, Any]]:
+    """The components that would be down or degraded, as the checks take them."""
     needs = {step.key: step.after["needs"] for step in steps if step.object == COMPONENT and step.after}
-    hit = effects(graph, rules, overlay_of(steps, graph), needs)
-    return [{"key": key, "effect": effect} for key, effect in sorted(hit.items()) if effect == DOWN]
+    return [{"key": key, "effect": effect} for key, effect in sorted(effects(graph, rules, overlay_of(steps, graph), needs).items())]
 
 
 def _shown(row: Change, seen: set[str]) -> dict[str, Any]:
@@ -145,6 +154,7 @@ def _masked(row: Drift, seen: set[str]) -> dict[str, Any]:
     return shown if row.moved_by in seen else shown | {"live": None, "moved_by": HIDDEN}
 
 
-def _veiled(row: Check) -> Check:
-    """A finding that is there only because of a change the viewer may not see: where, and not what."""
-    return row | {"message": "It would not hold together with a change you may not see."}
+def _veiled(row: Check, unseen: set[str]) -> Check:
+    """A finding that is there only because of a change the viewer may not see: where (unless that is `unseen` too), and not what."""
+    veiled = {"key": None if row["key"] in unseen else row["key"]} | ({"policy": None} if "policy" in row else {})
+    return row | veiled | {"message": "It would not hold together with a change you may not see."}

@@ -20,7 +20,7 @@ from .kept import keep
 
 # Looking for cycles among what Django keeps for good takes an eighth of the time of the tests.
 gc.set_threshold(100_000, 50, 50)
-SEEDED = ("accounts", "architecture", "changes", "scheduling", "approvals")
+SEEDED = ("accounts", "architecture", "preview", "changes", "scheduling", "approvals")
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from django.db.migrations.executor import MigrationExecutor
 from changemgmt.audit import triggers
 from changemgmt.core.time import utc_now
 
-SEEDED = ("accounts", "architecture", "changes", "scheduling", "approvals")
+SEEDED = ("accounts", "architecture", "preview", "changes", "scheduling", "approvals")
 
 
 class Command(BaseCommand):
