@@ -37,11 +37,19 @@ class SummaryShape(serializers.Serializer):
     affected = serializers.IntegerField()
 
 
+class NamedRuleShape(serializers.Serializer):
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+
+
 class CheckShape(serializers.Serializer):
     rule = serializers.CharField()
     severity = serializers.CharField()
     key = serializers.CharField(allow_null=True)
     message = serializers.CharField()
+    policy = NamedRuleShape(required=False, allow_null=True, help_text="Where `rule` is `policy`: the rule of an administrator that found it.")
+    blocks = serializers.BooleanField(required=False, help_text="Whether it keeps the change from being submitted and started.")
+    already = serializers.BooleanField(required=False, help_text="Whether it is so today, without the change.")
 
 
 class DriftShape(serializers.Serializer):

@@ -118,11 +118,6 @@ def portions(values: Sequence[Value], size: int = CHUNK) -> Iterator[Sequence[Va
         yield values[start : start + size]
 
 
-def relation_ids(keys: Iterable[str]) -> dict[str, int]:
-    """Database ids of live relations by key."""
-    return {key: pk for portion in portions(sorted(keys)) for key, pk in Relation.objects.filter(key__in=portion).values_list("key", "pk")}
-
-
 def exists(object: str, keys: Iterable[str]) -> set[str]:
     """Which of `keys` are there."""
     model = Component if object == COMPONENT else Relation

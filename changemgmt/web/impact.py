@@ -10,6 +10,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
+from changemgmt.accounts.queries import has_role
 from changemgmt.architecture.impact import trusted
 from changemgmt.architecture.models import Layer
 from changemgmt.architecture.trust import CONFIRMED
@@ -274,6 +275,7 @@ def preview(request: PageRequest, number: str) -> HttpResponse:
         "picture": picture_of(layout_of(change)),
         "reach": reach_of(change),
         "may_compute": may_compute(change, actor=request.user).allowed,
+        "administers": has_role(request.user, "administrator"),
         **computing(number, shown, may_cancel(change, actor=request.user)),
     }
     return render(request, "changes/preview.html", context)
@@ -283,4 +285,5 @@ def preview(request: PageRequest, number: str) -> HttpResponse:
 def stacked(request: PageRequest, number: str) -> HttpResponse:
     """The change on top of what is approved and not done yet."""
     change = visible(request.user, number)
-    return render(request, "changes/stacked.html", {"change": change, "stack": stacked_preview(change, request.user)})
+    administers = has_role(request.user, "administrator")
+    return render(request, "changes/stacked.html", {"change": change, "stack": stacked_preview(change, request.user), "administers": administers})

@@ -65,7 +65,7 @@ def preview(call: Call) -> None:
     lines = [
         f"{found['state']}: {summary['added']} added, {summary['changed']} changed, {summary['removed']} removed, {summary['affected']} affected"
     ]
-    lines += [f"  {check['severity']}: {check['key'] or ''} {check['message']}" for check in found["checks"]]
+    lines += [check_line(row) for row in found["checks"]]
     lines += [
         f"  drift: {row['key']} {row['field']}: {row['base']} → {row['live']}, proposed {row['proposed']} (by {row['moved_by']})"
         for row in found["drift"]
@@ -99,10 +99,20 @@ def stacked(call: Call) -> None:
     found = stacked_preview(call.change, call.reader)
     lines = [f"{found['state']}: on top of {', '.join(row['number'] for row in found['below']) or 'nothing: no approved change is near it'}"]
     lines += [f"  conflict: {Drift(**row).sentence}" for row in found["conflicts"]]
-    lines += [
-        f"  {row['severity']}: {row['key'] or ''} {row['message']}{'' if row['alone'] else ' (only together with them)'}" for row in found["checks"]
-    ]
+    lines += [check_line(row) for row in found["checks"]]
     call.answer(found, lines)
+
+
+def check_line(row: dict[str, Any]) -> str:
+    """One finding, with the rule of an administrator that found it."""
+    rule = f" [{row['policy']['name']}]" if row.get("policy") else ""
+    more = [
+        "blocks" if row.get("blocks") else "",
+        "so today, too" if row.get("already") else "",
+        "" if row.get("alone", True) else "only together with them",
+    ]
+    notes = ", ".join(filter(None, more))
+    return f"  {row['severity']}: {row['key'] or ''} {row['message']}{rule}{f' ({notes})' if notes else ''}"
 
 
 def impact(call: Call) -> None:

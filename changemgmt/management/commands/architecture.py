@@ -1,8 +1,9 @@
-"""`manage.py architecture import|export|diff|impact|confirm|refute`: the architecture on the command line."""
+"""`manage.py architecture import|export|diff|impact|confirm|refute|rules`: the architecture on the command line."""
 
 import json
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +22,23 @@ from changemgmt.architecture.models import ImportRun
 from changemgmt.architecture.past import images_between, revision_of, source_at
 from changemgmt.architecture.queries import current_revision
 from changemgmt.audit.context import acting
+from changemgmt.conditions.rules import describe
 from changemgmt.core.errors import DomainError
 from changemgmt.core.time import utc_now
+from changemgmt.lifecycle.configure_policy import shown
 from changemgmt.lifecycle.import_architecture import cancel_import, import_architecture, read_mapping
 from changemgmt.lifecycle.judge_relation import confirm_relation, refute_relation
 from changemgmt.preview.diff import diff_of_images, markdown
+from changemgmt.preview.models import PolicyRule
+from changemgmt.preview.policies import as_policy
+from changemgmt.preview.policy_fields import KNOWN
+from changemgmt.preview.scan import Breaches, breaches
 
 SHOWN = 20
 
 
 class Command(BaseCommand):
-    help = "Imports and exports the architecture, compares it with how it was, and says what a change of components would reach."
+    help = "Imports and exports the architecture, compares it with how it was, says what a change would reach and what breaks the policy rules."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
@@ -62,6 +69,13 @@ class Command(BaseCommand):
         impact.add_argument("--max-depth", type=int)
         impact.add_argument("--min-score", type=float)
         impact.add_argument("--json", action="store_true")
+        rules = verbs.add_parser("rules", help="the policy rules, or what breaks one of them now")
+        acts = rules.add_subparsers(dest="act", required=True)
+        acts.add_parser("list", help="all of them").add_argument("--json", action="store_true")
+        checking = acts.add_parser("check", help="what in the live architecture breaks this rule; exit code 1 where anything does")
+        checking.add_argument("rule", help="name or number of the rule")
+        checking.add_argument("--page", type=positive, default=1, help="of 50")
+        checking.add_argument("--json", action="store_true")
         for name, what in (("confirm", "say that a relation is so"), ("refute", "say that a relation is not so")):
             judging = verbs.add_parser(name, help=what)
             judging.add_argument("key", help="key of the relation")
@@ -134,6 +148,50 @@ class Command(BaseCommand):
     def do_refute(self, *, key: str, user: str | None, reason: str, **options: Any) -> None:
         row = refute_relation(key, actor=importer(user), now=utc_now(), reason=reason)
         self.stdout.write(f"{row.key}: refuted, revision {row.revision}.")
+
+    def do_rules(self, *, act: str, **options: Any) -> None:
+        if act == "list":
+            rows = [{"id": row.pk, **shown(row)} for row in PolicyRule.objects.all()]
+            self.stdout.write(json.dumps(rows, indent=2, ensure_ascii=False) if options["json"] else "\n".join(map(rule_line, rows)))
+            return
+        row = rule_named(options["rule"])
+        found = breaches(as_policy(row), page=options["page"])
+        self.stdout.write(
+            json.dumps(asdict(found) | {"pages": found.pages}, indent=2, ensure_ascii=False) if options["json"] else breaches_text(found)
+        )
+        if found.count:
+            raise CommandError(f"“{row.name}” is broken by {found.count} of {found.looked_at}.", returncode=1)
+
+
+def positive(text: str) -> int:
+    """A number of a page, from 1."""
+    if not (text.isascii() and text.isdigit() and len(text) < 8 and int(text)):
+        raise ArgumentTypeError("a whole number from 1")
+    return int(text)
+
+
+def rule_named(text: str) -> PolicyRule:
+    """The policy rule of this name, or of this number."""
+    found = PolicyRule.objects.filter(name=text).first()
+    if found is None and text.isascii() and text.isdigit() and len(text) < 18:
+        found = PolicyRule.objects.filter(pk=int(text)).first()
+    if found is None:
+        raise CommandError(f"There is no policy rule {text[:100]!r}; “architecture rules list” shows those there are.", returncode=2)
+    return found
+
+
+def rule_line(row: dict[str, Any]) -> str:
+    known = KNOWN[row["about"]].get
+    must = f"must be: {describe(row['must'], known)}" if row["must"] else "may not be at all"
+    kind = "blocks" if row["blocks"] else row["severity"]
+    return f"{row['id']:4}  {'on ' if row['active'] else 'off'}  {kind:7}  {row['name']}: {row['about']}s, {describe(row['applies_when'], known)} → {must}"
+
+
+def breaches_text(found: Breaches) -> str:
+    if found.about_the_change:
+        return "Only a change can break this rule: it asks for the operation or the effect."
+    lines = [f"{row['key']}  {row['name']}  {row['message']}" for row in found.rows]
+    return "\n".join([*lines, f"{found.count} of {found.looked_at}; page {found.page} of {found.pages}."])
 
 
 def importer(username: str | None) -> User:

@@ -19,7 +19,10 @@ from changemgmt.architecture.models import Component, Source
 from changemgmt.architecture.rules import Operation
 from changemgmt.audit.actions import record
 from changemgmt.core.diff import differences
+from changemgmt.lifecycle.configure_policy import save_rule
 from changemgmt.lifecycle.import_architecture import import_architecture
+from changemgmt.preview.models import PolicyRule
+from changemgmt.preview.seed import OWNED
 
 SOURCE = "archisurance"
 FILE = "archisurance.archimate"
@@ -66,7 +69,7 @@ OWNERS = {
 
 
 def load_architecture(*, now: datetime, progress: Callable[[str], None] = lambda what: None) -> int:
-    """Import ArchiSurance and give it the values above, once. Answers how many components there are."""
+    """Import ArchiSurance and give it the values above, and switch on the rule that finds most there, once. Answers how many components there are."""
     progress("ArchiSurance")
     if not Source.objects.filter(name=SOURCE).exists():
         actor = User.objects.get(username="ada")
@@ -74,6 +77,7 @@ def load_architecture(*, now: datetime, progress: Callable[[str], None] = lambda
             of_path(settings.BASE_DIR / "data" / SOURCE / FILE), actor=actor, now=now, format="archi", source=SOURCE, mode="apply", file_name=FILE
         )
         write_values(actor, now=now)
+        save_rule(PolicyRule.objects.get(name=OWNED).pk, {"active": True}, actor=actor, now=now)
     return Component.objects.count()
 
 
