@@ -38,6 +38,7 @@ class PolicyRuleForm(forms.ModelForm):
     class Meta:
         model = PolicyRule
         fields = FIELDS
+        widgets = {"message": forms.TextInput(attrs={"class": "vLargeTextField", "size": 80})}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 
-MOST_VISITS = 50_000
+MOST_VISITS = 100_000
 """So many steps are made in one layer; a search that needs more is given up, and says so."""
 
 Next = Callable[[str], Iterable[str]]

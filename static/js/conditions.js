@@ -62,7 +62,7 @@ const add = root => {
   last.after(fresh);
   count.value = rows.length + 1;
   narrow(fresh);
-  fresh.querySelector("select").focus();
+  fresh.querySelector("[name$='-field']").focus();
 };
 
 const enhance = scope => scope.querySelectorAll("[data-condition]").forEach(root => {

@@ -7,7 +7,7 @@ import pytest
 
 from changemgmt.architecture.actions import apply_operations
 from changemgmt.architecture.models import Component, Layer
-from changemgmt.architecture.queries import current_revision
+from changemgmt.architecture.queries import components, current_revision, relations
 from changemgmt.architecture.rules import Operation
 from changemgmt.audit.models import Event
 from changemgmt.changes.models import Change
@@ -19,8 +19,9 @@ from changemgmt.preview.actions import store
 from changemgmt.preview.compute import compute
 from changemgmt.preview.models import PolicyRule
 from changemgmt.preview.policies import as_policy
+from changemgmt.preview.policy import Policy
 from changemgmt.preview.queries import HIDDEN, state_of
-from changemgmt.preview.scan import breaches
+from changemgmt.preview.scan import breaches, component_sides, relation_sides
 from changemgmt.preview.stacked import stacked_preview
 from changemgmt.tests import estate
 
@@ -351,6 +352,29 @@ def test_what_breaks_a_rule_now_is_counted_whole_and_shown_in_pages(shop, rule):
     first, second = breaches(policy, page=1, size=3), breaches(policy, page=2, size=3)
     assert [row["key"] for row in (*first.rows, *second.rows)] == ["clerk", "shelf", "till", "wall"]
     assert (first.count, first.looked_at, first.pages) == (4, 6, 2) and breaches(policy, page=9).rows == ()
+
+
+@pytest.mark.parametrize("about", ["component", "relation"])
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"field": "type", "op": "eq", "value": "Node"},
+        {"field": "type", "op": "in", "value": ["Node", "serving"]},
+        {"all": [{"field": "layer", "op": "eq", "value": "technology"}, {"field": "owner", "op": "ne", "value": "max"}]},
+        {"all": [{"field": "target.layer", "op": "eq", "value": "business"}, {"field": "type", "op": "eq", "value": "serving"}]},
+        {"all": [{"field": "type", "op": "eq", "value": "Node"}, {"field": "type", "op": "eq", "value": "serving"}]},
+        {"any": [{"field": "layer", "op": "eq", "value": "business"}, {"field": "source.type", "op": "eq", "value": "Node"}]},
+        {"not": {"field": "status", "op": "eq", "value": "planned"}},
+        {"field": "source.owner", "op": "is_set", "value": False},
+        {"field": "attributes.type", "op": "eq", "value": "Node"},
+        {},
+    ],
+)
+def test_what_the_database_narrows_leaves_nothing_out(shop, about, condition):
+    policy = Policy("x", about=about, applies_when=condition)
+    every = components() if about == "component" else relations()
+    sides = component_sides(every, policy) if about == "component" else relation_sides(every)
+    assert {row["key"] for row in breaches(policy).rows} == {side.image["key"] for side in sides if policy.broken_by(side)}
 
 
 def test_relations_at_rest_and_rules_about_the_change(shop, rule):
