@@ -10,8 +10,8 @@ from typing import Any
 from django.db.models import QuerySet
 
 from changemgmt.architecture.models import Component, Relation
-from changemgmt.architecture.queries import component_image, components, images, relation_image, relations
-from changemgmt.architecture.rules import COMPONENT, RELATION, ends
+from changemgmt.architecture.queries import components, portions, relations
+from changemgmt.architecture.rules import COMPONENT, RELATION
 
 from .policies import lines_of_units, live_counts
 from .policy import Policy
@@ -19,6 +19,9 @@ from .policy_fields import SIDES, Side, counts_asked
 
 CHUNK = 1000
 PAGE = 50
+PLAIN = ("key", "name", "owner", "criticality", "users", "status", "environment", "attributes", "tags")
+# What rules ask of a component, by name, and where it is read; the key comes first.
+PARTS = {name: name for name in PLAIN} | {"type": "type__name", "layer": "layer__name", "org_unit": "org_unit__slug"}
 COLUMNS = {"layer": "layer__name", "owner": "owner", "status": "status", "environment": "environment"}
 
 
@@ -69,19 +72,23 @@ def narrowing(policy: Policy) -> dict[str, Any]:
 
 def component_sides(rows: QuerySet[Component], policy: Policy) -> Iterator[Side]:
     lines, counts = lines_of_units(), live_counts(None) if counts_asked(policy.asks) else {}
-    for row in rows.iterator(CHUNK):
-        yield Side(COMPONENT, component_image(row), counts=counts.get(row.key, {}), lines=lines)
+    for values in rows.values_list(*PARTS.values()).iterator(CHUNK):
+        image = dict(zip(PARTS, values, strict=True))
+        yield Side(COMPONENT, image, counts=counts.get(image["key"], {}), lines=lines)
 
 
 def relation_sides(rows: QuerySet[Relation]) -> Iterator[Side]:
+    """With the components at the ends, each read once."""
     lines = lines_of_units()
-    there: dict[str, Any] = {}
-    for portion in chunks(rows):
-        links = [relation_image(row) for row in portion]
-        there |= images(COMPONENT, {key for link in links for kind, key in ends(link) if kind == COMPONENT} - there.keys())
-        for link in links:
-            known = zip(SIDES, ends(link), strict=True)
-            yield Side(RELATION, link, ends={side: there.get(key) for side, (kind, key) in known if kind == COMPONENT}, lines=lines)
+    there: dict[str, dict[str, Any]] = {}
+    for links in chunks(rows.values_list("key", "type__name", "attributes", "source__key", "target__key")):
+        wanted = sorted({key for *_, source, target in links for key in (source, target) if key} - there.keys())
+        for portion in portions(wanted):
+            parts = Component.objects.filter(key__in=portion).order_by().values_list(*PARTS.values())
+            there |= {values[0]: dict(zip(PARTS, values, strict=True)) for values in parts}
+        for key, name, attributes, *ends in links:
+            known = {side: there.get(end) for side, end in zip(SIDES, ends, strict=True) if end}
+            yield Side(RELATION, {"key": key, "type": name, "attributes": attributes}, ends=known, lines=lines)
 
 
 def chunks(rows: QuerySet[Any]) -> Iterable[list[Any]]:
