@@ -110,6 +110,11 @@ REACTIONS: dict[str, tuple[Any, ...]] = {
     "import.applied": (rebase_open_changes,),
     "import.failed": NOTHING,
     "import.cancelled": NOTHING,
+    "drift.opened": (notify,),
+    "drift.updated": (notify,),
+    "drift.adopted": NOTHING,
+    "drift.reverted": (notify,),
+    "drift.settled": (notify,),
     # Configuration
     "chain.edited": (notify,),
     "chain.activated": NOTHING,

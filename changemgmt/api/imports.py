@@ -69,6 +69,9 @@ class RunShape(serializers.Serializer):
     skipped = SkippedShape(many=True)
     new_types = serializers.ListField(child=serializers.CharField())
     revision = serializers.IntegerField(allow_null=True)
+    drift_case = serializers.IntegerField(
+        allow_null=True, help_text="Of a controlled source: the case that shows what nobody requested. Nothing was written."
+    )
     error = serializers.CharField()
 
 
@@ -77,7 +80,7 @@ NOTHING = {"adds": 0, "updates": 0, "removes": 0, "unchanged": 0}
 
 def shown(run: ImportRun) -> dict[str, Any]:
     """A run as the API shows it."""
-    plain = ("state", "mode", "format", "source", "by", "cancelled_by", "started_at", "ended_at", "skipped", "revision", "error")
+    plain = ("state", "mode", "format", "source", "by", "cancelled_by", "started_at", "ended_at", "skipped", "revision", "drift_case", "error")
     at = running(run)
     told = {"progress": at.share if at else run.progress, "phase": at.phase if at else ""}
     values = {name: getattr(run, name) for name in plain}

@@ -130,13 +130,27 @@ def apply_plan(plan: Plan, *, actor: str, now: datetime, create_types: bool = Tr
         create_types=create_types,
         progress=lambda done: progress("writing", done, total),
     )
+    _claim(source, plan.claims, plan.dropped)
+    return replace(applied, revision=confirm_claimed(source, actor=actor, now=now, dated=plan.dated)) if source.confirms else applied
+
+
+def claim_what_is_there(plan: Plan) -> None:
+    """Remember what the source speaks of without writing the plan: what is live is claimed, and what is gone is so no more.
+
+    What the plan would remove stays claimed, so that it is found missing the next time as well.
+    """
+    missing = {(step.object, step.key) for step in plan.steps if step.before is None}
+    removed = {(step.object, step.key) for step in plan.steps if step.after is None}
+    _claim(Source.objects.get(name=plan.source), plan.claims - missing, plan.dropped - removed)
+
+
+def _claim(source: Source, claimed: set[tuple[str, str]], dropped: set[tuple[str, str]]) -> None:
     known = set(source.claims.values_list("object", "key"))
-    new = sorted(plan.claims - known)
+    new = sorted(claimed - known)
     Claim.objects.bulk_create([Claim(source=source, object=object, key=key) for object, key in new], batch_size=2000)
     for object in OBJECTS:
-        for portion in portions(sorted(key for kind, key in plan.dropped if kind == object)):
+        for portion in portions(sorted(key for kind, key in dropped if kind == object)):
             source.claims.filter(object=object, key__in=portion).delete()
-    return replace(applied, revision=confirm_claimed(source, actor=actor, now=now, dated=plan.dated)) if source.confirms else applied
 
 
 class _Planning:

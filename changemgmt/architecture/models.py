@@ -253,6 +253,9 @@ class ImportRun(models.Model):
     skipped = models.JSONField(default=list)
     error = models.TextField(blank=True)
     revision = models.PositiveBigIntegerField(null=True, blank=True)
+    drift_case = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text=_("The drift case it opened or brought up to date, writing nothing.")
+    )
 
     class Meta:
         ordering = ["-started_at"]

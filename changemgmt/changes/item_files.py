@@ -12,6 +12,7 @@ from changemgmt.architecture.importers import jsontext
 from changemgmt.architecture.importers.files import decoded
 from changemgmt.architecture.importers.secrets import HIDDEN
 from changemgmt.architecture.importers.terraform import TYPE, masked, told, without_nulls
+from changemgmt.core.diff import differences
 from changemgmt.core.errors import Invalid
 
 MOST_ROWS = 20_000
@@ -235,7 +236,7 @@ def patch(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = dict.fromkeys(before.keys() - after.keys())
     for name, value in after.items():
         old = before.get(name)
-        if value == old:
+        if not differences(old, value):
             continue
         found[name] = patch(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return dict(sorted(found.items()))

@@ -25,6 +25,8 @@ from changemgmt.computations.queries import is_computing
 from changemgmt.core.errors import DomainError, Invalid, NotPermitted, NotPossible, existing
 from changemgmt.core.verdict import Verdict
 
+from .note_drift import note_drift, settle_drift
+
 EDITORS = ("administrator", "change_manager")
 MODES = ("preview", "apply")
 # Larger uploads are read by a worker while the caller waits for nothing.
@@ -151,18 +153,17 @@ def begin(*, actor: User, now: datetime, format: str, source: str, mode: str, op
         raise Invalid.field("mode", f"Give one of {', '.join(MODES)}.")
     if not source or len(source) > 100 or not source.isprintable():
         raise Invalid.field("source", "Name the source, in at most 100 characters.")
-    if mode == "apply":
-        _refuse_controlled(source)
     return ImportRun.objects.create(
         mode=mode, format=format, source=source, options=options, by=actor.username, started_at=now, file_name=file_name[:255]
     )
 
 
-def _refuse_controlled(source: str) -> None:
-    """The first import of a controlled source applies; what it brings later has to go through a change."""
+def is_controlled(source: str) -> bool:
+    """Whether an import of this source opens a drift case: it is marked so, and had its first import."""
     known = Source.objects.filter(name=source, controlled=True).first()
-    if known and known.claims.exists():
-        raise NotPossible(f"The source {source!r} is controlled: preview the import, and bring the differences in by a change.")
+    if known is None:
+        return False
+    return known.claims.exists() or ImportRun.objects.filter(source=source, mode="apply", state=ImportRun.State.DONE).exists()
 
 
 def _carry_out(
@@ -211,12 +212,18 @@ def _read_and_land(run: ImportRun, files: Sequence[File], work: Work, *, actor: 
             create_types=options.get("create_types", True),
             progress=progress,
         )
-        revision = _land(run, plan, actor=actor, now=now, progress=progress) if run.mode == "apply" else None
-        _note(run, plan, revision, now=now)
+        _land(run, plan, actor=actor, now=now, progress=progress)
+        _note(run, plan, now=now)
         work.end()
 
 
-def _land(run: ImportRun, plan: Plan, *, actor: User, now: datetime, progress: Progress) -> int:
+def _land(run: ImportRun, plan: Plan, *, actor: User, now: datetime, progress: Progress) -> None:
+    """Write the plan; of a controlled source only what its drift case shows by it. The plan holds the lock of the architecture."""
+    if run.mode != "apply":
+        return
+    if is_controlled(run.source):
+        run.drift_case = note_drift(plan, run, actor=actor, now=now)
+        return
     applied = apply_plan(plan, actor=actor.username, now=now, create_types=run.options.get("create_types", True), progress=progress)
     record(
         "import.applied",
@@ -231,11 +238,12 @@ def _land(run: ImportRun, plan: Plan, *, actor: User, now: datetime, progress: P
             "relations": plan.counts("relation"),
         },
     )
-    return applied.revision
+    run.revision = applied.revision
+    settle_drift(run, actor=actor, now=now)
 
 
-def _note(run: ImportRun, plan: Plan, revision: int | None, *, now: datetime) -> None:
-    run.state, run.ended_at, run.progress, run.revision = ImportRun.State.DONE, now, 1.0, revision
+def _note(run: ImportRun, plan: Plan, *, now: datetime) -> None:
+    run.state, run.ended_at, run.progress = ImportRun.State.DONE, now, 1.0
     run.components, run.relations, run.skipped = plan.counts("component"), plan.counts("relation"), plan.report()
     run.options = run.options | {"new_types": plan.new_types}
     run.save()
@@ -243,7 +251,8 @@ def _note(run: ImportRun, plan: Plan, revision: int | None, *, now: datetime) ->
 
 def _note_failure(run: ImportRun, why: str, *, actor: User, now: datetime) -> None:
     """In a transaction of its own: the import's own was rolled back."""
-    run.state, run.ended_at, run.error, run.revision = ImportRun.State.FAILED, now, why, None
+    run.state, run.ended_at, run.error = ImportRun.State.FAILED, now, why
+    run.revision = run.drift_case = None
     with transaction.atomic():
         run.save()
         record("import.failed", actor=actor.username, object=f"import:{run.pk}", now=now, data={"source": run.source, "reason": why[:300]})

@@ -15,12 +15,13 @@ from changemgmt.audit.queries import event_shown
 from changemgmt.changes.models import Change, Result
 from changemgmt.core.errors import NotFound
 from changemgmt.core.time import parse_instant
+from changemgmt.preview.models import DriftCase
 
 from .models import Notification
-from .queries import comment_text, inbox, people_of
+from .queries import comment_text, drift_number, inbox, people_of
 from .rules import Happened, Message, messages, values_of
 
-CODES: dict[str, Any] = {"result": Result, "vote": Vote.Kind, "outcome": Round.Outcome, "decision": Override.Decision}
+CODES: dict[str, Any] = {"result": Result, "vote": Vote.Kind, "outcome": Round.Outcome, "decision": Override.Decision, "settled_as": DriftCase.State}
 PEOPLE = ("delegator", "delegate")
 PAGES = {"freeze.loosening_asked": "/calendar/", "verification.finished": "/audit/"}
 PAGES |= {f"second_factor.{what}": "/profile/second-factor/" for what in ("added", "removed", "reset", "throttled")}
@@ -89,6 +90,8 @@ def page_of(event: Mapping[str, Any]) -> str:
         return f"/changes/{event['change']}/"
     if event["action"] == "chain.edited":
         return reverse("admin:changemgmt_chain_change", args=[event["data"]["id"]])
+    if event["object"].startswith("drift:"):
+        return f"/drift/{drift_number(event)}/"
     return PAGES.get(event["action"], "")
 
 

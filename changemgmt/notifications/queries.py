@@ -16,6 +16,8 @@ from changemgmt.changes.models import Change, Comment
 from changemgmt.changes.queries import visible_to
 from changemgmt.core.time import parse_instant
 from changemgmt.lifecycle.configure_chain import edits_that_wait, may_activate, waits
+from changemgmt.preview.drift_cases import owners_of, people_behind
+from changemgmt.preview.models import DriftCase, DriftRow
 
 from .models import Notification
 from .rules import mentioned, parts_needed
@@ -208,6 +210,24 @@ def auditors_if_tampered(event: Mapping[str, Any], change: Change | None) -> Peo
     return User.objects.filter(groups__name__in=["auditor", "administrator"]).distinct().order_by("username")
 
 
+def drift_owners(event: Mapping[str, Any], change: Change | None) -> People:
+    """The owners of what the event added to its drift case."""
+    rows = DriftRow.objects.filter(case=drift_number(event), first_seen=parse_instant(event["at"], field="at"))
+    owners = owners_of(row.image for row in rows).values()
+    return people_behind(name for names in owners for name in names)
+
+
+def drift_assignee(event: Mapping[str, Any], change: Change | None) -> People:
+    """Who is to put the source back."""
+    case = DriftCase.objects.select_related("assignee").filter(pk=drift_number(event)).first()
+    return [case.assignee] if case and case.assignee else []
+
+
+def drift_number(event: Mapping[str, Any]) -> int:
+    """The id of the drift case an event is about."""
+    return int(event["object"].removeprefix("drift:"))
+
+
 def named(usernames: Iterable[str | None]) -> People:
     """The people with these usernames; unknown ones are nobody."""
     names = [name for name in usernames if name]
@@ -251,4 +271,6 @@ PARTS: dict[str, Callable[[Mapping[str, Any], Any], People]] = {
     "level_people": level_people,
     "approver_managers": approver_managers,
     "auditors_if_tampered": auditors_if_tampered,
+    "drift_owners": drift_owners,
+    "drift_assignee": drift_assignee,
 }

@@ -246,6 +246,25 @@ TELLINGS: dict[str, tuple[Telling, ...]] = {
     "freeze.loosening_asked": (
         Telling(RUNNERS, gettext_noop("A freeze is to be shortened or removed and needs a second person: %(name)s"), (BY,)),
     ),
+    "drift.opened": (
+        Telling(
+            ("drift_owners", "managers"), gettext_noop("%(source)s shows what nobody requested"),
+            (gettext_noop("Things that differ: %(rows)s"), gettext_noop("It can be adopted by a change, or reverted at the source.")),
+        ),
+    ),
+    "drift.updated": (
+        Telling(("drift_owners",), gettext_noop("%(source)s shows more that nobody requested"), (gettext_noop("Things that differ: %(rows)s"),)),
+        Telling(("drift_assignee",), gettext_noop("What you are to put back at %(source)s has changed"), (gettext_noop("Things that differ: %(rows)s"),)),
+    ),
+    "drift.reverted": (
+        Telling(
+            ("drift_assignee",), gettext_noop("You are to put %(source)s back as the architecture says"),
+            (BY, gettext_noop("Due: %(due_at)s"), gettext_noop("Note: %(note)s")),
+        ),
+    ),
+    "drift.settled": (
+        Telling(("managers", "drift_assignee"), gettext_noop("Nothing differs at %(source)s any more"), (gettext_noop("Outcome: %(settled_as)s"),), mail=False),
+    ),
     "verification.finished": (
         Telling(("auditors_if_tampered",), gettext_noop("The audit record was tampered with: %(first_bad)s"), (gettext_noop("Kind: %(kind)s"),)),
     ),

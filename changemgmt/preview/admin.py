@@ -1,4 +1,4 @@
-"""Policy rules in the Django admin, with what breaks them now. Every write goes through its verb."""
+"""Policy rules in the Django admin, with what breaks them now, each write through its verb; and drift cases, looked at only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from changemgmt.accounts.admin_base import AuditedHistoryAdmin, actor_of
+from changemgmt.accounts.admin_base import AuditedHistoryAdmin, ReadOnlyAdmin, actor_of
 from changemgmt.architecture.rules import COMPONENT, RELATION
 from changemgmt.conditions.forms import ConditionField
 from changemgmt.conditions.rules import describe
@@ -22,7 +22,7 @@ from changemgmt.core.errors import Invalid
 from changemgmt.core.time import utc_now
 from changemgmt.lifecycle import configure_policy
 
-from .models import PolicyRule
+from .models import DriftCase, DriftRow, PolicyRule
 from .policies import as_policy, names_there
 from .policy_fields import KNOWN, either, vocabulary
 from .policy_mistakes import FIELDS
@@ -125,3 +125,22 @@ class PolicyRuleAdmin(AuditedHistoryAdmin):
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
         return admin.ModelAdmin.log_deletions(self, request, queryset)
+
+
+@admin.register(DriftCase)
+class DriftCaseAdmin(ReadOnlyAdmin):
+    list_display = ("source", "state", "opened_at", "seen_at", "settled_at", "assignee", "due_at")
+    list_filter = ("state",)
+    list_select_related = ("assignee",)
+    search_fields = ("source",)
+
+    def get_exclude(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """The adopting change may be confidential: the page of the case names it to those who may see it."""
+        return ("change",)
+
+
+@admin.register(DriftRow)
+class DriftRowAdmin(ReadOnlyAdmin):
+    list_display = ("case_id", "object", "key", "operation", "first_seen", "last_seen", "gone_at")
+    list_filter = ("object", "operation")
+    search_fields = ("key",)

@@ -167,7 +167,8 @@ def apply(request: PageRequest, number: int) -> HttpResponse:
     """Apply what the preview showed."""
     only_editors(request)
     run = apply_preview(number, actor=request.user, now=request.now)
-    return done(request, _("Imported from %(source)s.") % {"source": run.source}, f"/imports/{run.pk}/")
+    text = _("Imported from %(source)s.") if run.revision is not None else _("Compared with %(source)s.")
+    return done(request, text % {"source": run.source}, f"/imports/{run.pk}/")
 
 
 urlpatterns = [

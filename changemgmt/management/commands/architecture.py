@@ -225,12 +225,23 @@ def as_json(run: ImportRun) -> dict[str, Any]:
         "skipped": run.skipped,
         "new_types": run.options.get("new_types", []),
         "revision": run.revision,
+        "drift_case": run.drift_case,
     }
+
+
+def headline(run: ImportRun) -> str:
+    """What became of it; an import of a controlled source is compared and not written."""
+    if run.mode == "preview":
+        return "This would be done:"
+    if run.revision is not None:
+        return f"Done, revision {run.revision}:"
+    case = f"drift case {run.drift_case} shows what nobody requested" if run.drift_case else "nothing differs that nobody requested"
+    return f"Nothing was written, the source is controlled: {case}."
 
 
 def as_text(run: ImportRun) -> str:
     """The report for a reader, with the first places that were left out."""
-    lines = ["This would be done:" if run.mode == "preview" else f"Done, revision {run.revision}:"]
+    lines = [headline(run)]
     for name, counts in (("components", run.components), ("relations", run.relations)):
         lines.append(f"  {name}: " + ", ".join(f"{count} {word}" for word, count in counts.items()))
     lines += [f"  new: {made}" for made in run.options.get("new_types", [])]

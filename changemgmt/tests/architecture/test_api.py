@@ -208,14 +208,17 @@ def test_a_large_upload_is_done_by_a_worker(shop, api, cast, monkeypatch):
         assert (run.state, run.components["adds"], Component.objects.count()) == ("done", 120, 122)
 
 
-def test_a_controlled_source_applies_once_and_then_only_previews(shop, api, cast):
+def test_a_controlled_source_applies_once_and_then_opens_a_drift_case(shop, api, cast):
     from changemgmt.architecture.models import Source
 
     client = api(cast.max)
     table = b"key,type\nn,Node\n"
     assert upload(client, "nodes.csv", table, format="csv", mode="apply", source="cmdb").status_code == 200
     Source.objects.update(controlled=True)
-    assert upload(client, "nodes.csv", table, format="csv", mode="apply", source="cmdb").status_code == 409
+    answer = upload(client, "nodes.csv", table, format="csv", mode="apply", source="cmdb")
+    assert (answer.status_code, answer.json()["revision"], answer.json()["drift_case"]) == (200, None, None)
+    answer = upload(client, "nodes.csv", table + b"m,Node\n", format="csv", mode="apply", source="cmdb").json()
+    assert answer["drift_case"] and answer["components"]["adds"] == 1 and not Component.objects.filter(key="m").exists()
     assert upload(client, "nodes.csv", table, format="csv", mode="preview", source="cmdb").status_code == 200
 
 

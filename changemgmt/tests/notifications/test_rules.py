@@ -63,6 +63,7 @@ def test_texts_name_only_values_that_events_have():
     known = {
         "number", "title", "actor", "risk", "reason", "comment", "question", "answer", "level", "why", "outcome", "version", "start", "end", "result", "conditions",
         "vote", "text", "step", "name", "first_bad", "kind", "percent", "due_at", "decision", "asked_by", "delegate", "delegator", "scope", "from", "chain",
+        "source", "rows", "note", "settled_as",
     }  # fmt: skip
     texts = [text for tellings in TELLINGS.values() for telling in tellings for text in (telling.title, *telling.lines)]
     assert {name for text in texts for _, name, _, _ in [(0, word.partition(")")[0], 0, 0) for word in text.split("%(")[1:]]} <= known
