@@ -13,6 +13,7 @@ from . import (
     changes,
     delegations,
     discussion,
+    drift,
     executions,
     guests,
     impact,
@@ -41,6 +42,7 @@ RESOURCES = (
     second_factor,
     # What lies below `architecture/` and `changes/` of its own comes before what takes any key.
     imports,
+    drift,
     relation_trust,
     propagation,
     impact,

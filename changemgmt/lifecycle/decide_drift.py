@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -20,7 +20,7 @@ from changemgmt.core.errors import Invalid, NotPossible, existing
 from changemgmt.core.text import given_text
 from changemgmt.core.time import rfc3339
 from changemgmt.core.verdict import YES, Verdict
-from changemgmt.preview.drift_cases import UNDER_WAY, images_of, names_of_owner, owners_of, requested, rows_of
+from changemgmt.preview.drift_cases import UNDER_WAY, cases, images_of, names_of_owner, owners_of, requested, rows_of
 from changemgmt.preview.models import DriftCase
 from changemgmt.preview.rules import counts
 from changemgmt.preview.sources import adoption, in_order, key_of
@@ -33,6 +33,7 @@ from .import_items import those_that_hold
 
 LONGEST_NOTE = 2000
 LEFT_OUT_SHOWN = 50
+LATEST = timedelta(days=3653)
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Adopting:
 
 def drift_case(key: int) -> DriftCase:
     """The case of this id, or NotFound."""
-    return existing(DriftCase.objects.select_related("change", "assignee").filter(pk=key).first(), "There is no drift case with this id.")
+    return existing(cases().filter(pk=key).first(), "There is no drift case with this id.")
 
 
 def may_decide(case: DriftCase, *, actor: User) -> Verdict:
@@ -63,7 +64,7 @@ def may_decide(case: DriftCase, *, actor: User) -> Verdict:
 def owns_all(case: DriftCase, actor: User) -> bool:
     """A relation is theirs with the component at either end; what nobody owns, such as a new component, is not."""
     own = names_of_owner(actor)
-    owners = owners_of(images_of(list(rows_of(case)))).values()
+    owners = owners_of(images_of(rows_of(case))).values()
     return bool(owners) and all(names & own for names in owners)
 
 
@@ -79,7 +80,7 @@ def adopt_drift(key: int, *, actor: User, now: datetime) -> Adopting:
     with transaction.atomic():
         case = locked(key)
         may_adopt(case, actor=actor).enforce()
-        rows = images_of(list(rows_of(case)))
+        rows = images_of(rows_of(case))
         asked = requested(rows)
         proposals, left_out = proposals_of([row for row in rows if key_of(row) not in asked])
         checked, wrong = those_that_hold(proposals, [])
@@ -169,6 +170,6 @@ def reverter(username: Any) -> User:
 
 
 def deadline(due: datetime | None, now: datetime) -> datetime:
-    if due is None or due <= now:
-        raise Invalid.field("due", "Give a time to come, by which the source is to be put back.")
+    if due is None or not now < due <= now + LATEST:
+        raise Invalid.field("due", "Give a time to come, within ten years, by which the source is to be put back.")
     return due

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
@@ -56,6 +56,14 @@ def requested(rows: Iterable[Image]) -> dict[Key, Change]:
             if row is not None and catalogue is not None and explains(written(item, row, catalogue), row):
                 found.setdefault(key_of(row), item.change)
     return found
+
+
+def requested_of(case: DriftCase) -> dict[Key, Change]:
+    """The same of a case that is not settled, without reading the rows that no such change is about."""
+    if not case.is_active:
+        return {}
+    items = Item.objects.filter(change__state__in=IN_HAND, change__imported=False)
+    return requested(row.image for row in rows_of(case).filter(key__in=items.values("key")))
 
 
 def written(item: Item, row: Image, catalogue: Catalogue) -> Image:
@@ -114,10 +122,11 @@ def concerning(user: User, *, everything: bool) -> QuerySet[DriftCase]:
     theirs = DriftCase.objects.filter(state=DriftCase.State.REVERTING, assignee=user)
     waiting = unadopted(DriftCase.objects.all())
     if not everything:
-        owned = Component.objects.filter(key=OuterRef("key"), owner__in=names_of_owner(user))
+        own = Q(owner=user.username) | Q(owner__in=Team.objects.filter(members=user).values("slug"))
+        owned = Component.objects.filter(own, key=OuterRef("key"))
         waiting = waiting.filter(Exists(DriftRow.objects.filter(Exists(owned), case=OuterRef("pk"), object=COMPONENT, gone_at=None)))
     return cases().filter(Q(pk__in=theirs.values("pk")) | Q(pk__in=waiting.values("pk")))
 
 
-def images_of(rows: Sequence[DriftRow]) -> list[Image]:
+def images_of(rows: Iterable[DriftRow]) -> list[Image]:
     return [row.image for row in rows]

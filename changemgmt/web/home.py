@@ -15,6 +15,8 @@ from changemgmt.approvals.queries import queue_of
 from changemgmt.changes.models import APPROVED, OPEN, Change, State
 from changemgmt.changes.queries import visible_to
 from changemgmt.lifecycle.go_ahead import reviews_due
+from changemgmt.lifecycle.import_architecture import may_import
+from changemgmt.preview.drift_cases import concerning
 
 from .base import PageRequest, page
 
@@ -49,6 +51,7 @@ def work_of(user: User, request: PageRequest) -> dict[str, Any]:
         "to_schedule": list(to_schedule(seen, user)[:MOST]),
         "to_close": list(seen.filter(owner=user, state__in=[State.IMPLEMENTED, State.FAILED, State.ROLLED_BACK])[:MOST]),
         "conditions": owed(user),
+        "drift": list(concerning(user, everything=may_import(user))[:MOST]),
         "unreviewed": unreviewed(seen) if has_role(user, "change_manager", "auditor") else [],
     }
 

@@ -1,4 +1,4 @@
-"""`manage.py architecture import|export|diff|impact|confirm|refute|rules`: the architecture on the command line."""
+"""`manage.py architecture import|cancel|export|diff|impact|confirm|refute|rules|drift`: the architecture on the command line."""
 
 import json
 import sys
@@ -28,6 +28,9 @@ from changemgmt.core.time import utc_now
 from changemgmt.lifecycle.configure_policy import shown
 from changemgmt.lifecycle.import_architecture import cancel_import, import_architecture, read_mapping
 from changemgmt.lifecycle.judge_relation import confirm_relation, refute_relation
+from changemgmt.management.drift import ACTS as DRIFT_ACTS
+from changemgmt.management.drift import WORDS as DRIFT_WORDS
+from changemgmt.management.drift import add_drift
 from changemgmt.preview.diff import diff_of_images, markdown
 from changemgmt.preview.models import PolicyRule
 from changemgmt.preview.policies import as_policy
@@ -82,6 +85,7 @@ class Command(BaseCommand):
             judging.add_argument("--user", help="who says it (default: the first administrator)")
             if name == "refute":
                 judging.add_argument("--reason", required=True, help="why it is not so")
+        add_drift(verbs.add_parser("drift", help="what controlled sources show and nobody requested"))
 
     def handle(self, *, verb: str, **options: Any) -> None:
         try:
@@ -161,6 +165,11 @@ class Command(BaseCommand):
         )
         if found.count:
             raise CommandError(f"“{row.name}” is broken by {found.count} of {found.looked_at}.", returncode=1)
+
+    def do_drift(self, *, act: str, **options: Any) -> None:
+        actor = importer(options["user"])
+        answer = DRIFT_ACTS[act](actor, **options)
+        self.stdout.write(json.dumps(answer, indent=2, ensure_ascii=False, default=str) if options["json"] else DRIFT_WORDS[act](answer))
 
 
 def positive(text: str) -> int:

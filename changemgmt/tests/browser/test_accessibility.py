@@ -76,6 +76,8 @@ SAMPLES: dict[str, tuple[str, ...]] = {
     "calendar-windows-one": ("max /calendar/windows/{window}/",),
     "imports": ("ada /imports/",),
     "import": ("ada /imports/{import}/",),
+    "drift": ("vera /drift/", "max /drift/?all=1"),
+    "drift-case": ("max /drift/{drift}/", "vera /drift/{drift}/"),
     "notifications": ("petra /notifications/",),
     "profile": ("rita /profile/",),
     "delegations": ("petra /profile/delegations/", "ada /profile/delegations/", "vera /profile/delegations/"),

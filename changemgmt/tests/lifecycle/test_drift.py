@@ -436,10 +436,11 @@ def test_of_more_only_its_owners_hear_and_of_the_end_the_managers(shows, cast, n
     assert "reverted" in Notification.objects.filter(kind="drift.settled")[0].text
 
 
-def test_each_sees_the_cases_that_are_theirs_to_see_to(shows, cast):
+def test_each_sees_the_cases_that_are_theirs_to_see_to(shows, cast, django_assert_num_queries):
     shows(moved(db={"version": "16"}))
     case = DriftCase.objects.get()
-    assert list(concerning(cast.ian, everything=False)) == [case] == list(concerning(cast.max, everything=True))
+    with django_assert_num_queries(2):
+        assert list(concerning(cast.ian, everything=False)) == [case] == list(concerning(cast.max, everything=True))
     assert list(concerning(cast.vera, everything=False)) == [] == list(concerning(cast.rita, everything=False))
 
 
