@@ -6,6 +6,7 @@ sample in `SAMPLES`, and its test says so. What answers only to POST is an act a
 
 from __future__ import annotations
 
+import json
 import re
 import time
 import urllib.parse
@@ -135,9 +136,21 @@ def things(site: Site) -> Iterator[dict[str, Any]]:
         "delegation": call(site, "petra", "POST", "delegations/", away_until(7))["id"],
         "event": first(site, f"audit/events/?change={asked}", "aud")["id"],
         "reset": reset_link(site),
+        "drift": drifted(site),
         **partners(site),
     }
     finished(site, running, execution)
+
+
+def drifted(site: Site) -> int:
+    """The case of a controlled source that shows a thing more, one less, and one that moved."""
+    path = site.data_dir / "sample.csv"
+    command = ("architecture", "import", str(path), "--format", "csv", "--source", "sample", "--json")
+    path.write_text("key,type,version\nsample/a,Node,1\nsample/b,Node,1\n")
+    site.manage(*command)
+    site.manage("shell", "-c", "from changemgmt.architecture.models import Source; Source.objects.filter(name='sample').update(controlled=True)")
+    path.write_text("key,type,version\nsample/a,Node,2\nsample/c,Node,1\n")
+    return json.loads(site.manage(*command).stdout)["drift_case"]
 
 
 def override_of(site: Site, number: str) -> int:

@@ -363,6 +363,57 @@ def vote_against_revocation(arena: Arena) -> str:
     return "decided" if revoked and not stale and not strange else f"stale: {stale} {results}"
 
 
+def shown(arena: Arena, source: str, version: str) -> Callable[[], Any]:
+    """An import by which the source shows its one thing in this version."""
+    from django.core.files.uploadedfile import SimpleUploadedFile
+
+    from changemgmt.architecture.importers.files import of_upload
+    from changemgmt.lifecycle.import_architecture import import_architecture
+
+    table = f"key,type,version\n{source},Node,{version}\n".encode()
+
+    def imported() -> Any:
+        files = of_upload(SimpleUploadedFile("nodes.csv", table))
+        return import_architecture(files, actor=again(arena.cast.max), now=NOW, format="csv", source=source)
+
+    return imported
+
+
+def drifting(arena: Arena) -> str:
+    """The name of a controlled source that had its first import."""
+    from changemgmt.architecture.models import Source
+
+    source = f"race/{next(arena.days)}"
+    shown(arena, source, "1")()
+    Source.objects.filter(name=source).update(controlled=True)
+    return source
+
+
+def two_imports_of_drift(arena: Arena) -> str:
+    """Two imports of a controlled source at the same instant: both are done, one case is opened, once."""
+    from changemgmt.audit.models import Event
+    from changemgmt.preview.models import DriftCase, DriftRow
+
+    source = drifting(arena)
+    results = at_once(shown(arena, source, "2"), shown(arena, source, "2"))
+    found = list(DriftCase.objects.filter(source=source))
+    told = Event.objects.filter(action="drift.opened", object=f"drift:{found[0].pk}").count() if found else 0
+    settled = len(found) == told == DriftRow.objects.filter(case__in=found).count() == 1 and not refusals(results)
+    return "decided" if settled else f"doubled: {len(found)} {told} {results}"
+
+
+def two_adoptions(arena: Arena) -> str:
+    """A case adopted twice at the same instant: one draft is made."""
+    from changemgmt.changes.models import Change
+    from changemgmt.lifecycle.decide_drift import adopt_drift
+
+    run = shown(arena, drifting(arena), "2")()
+    drafts = Change.objects.filter(title__startswith=f"Adopt what {run.source} shows")
+    act = lambda: adopt_drift(run.drift_case, actor=again(arena.cast.max), now=NOW)  # noqa: E731
+    results = at_once(act, act)
+    return "decided" if expected(results) and drafts.count() == 1 else f"doubled: {drafts.count()} {results}"
+
+
 SCENARIOS = {
     scenario.__name__: scenario
     for scenario in (
@@ -379,6 +430,8 @@ SCENARIOS = {
         one_code_twice,
         two_delegations,
         vote_against_revocation,
+        two_imports_of_drift,
+        two_adoptions,
     )
 }
 
