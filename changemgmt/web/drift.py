@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from changemgmt.architecture.rules import CREATE, DELETE, UPDATE
 from changemgmt.lifecycle.decide_drift import LONGEST_NOTE, adopt_drift, drift_case, may_adopt, may_decide, revert_drift
 from changemgmt.preview.diff import diff_of_images
 from changemgmt.preview.drift_cases import cases, names_for, requested_of, rows_of
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from changemgmt.core.errors import DomainError
 
 SIZE = 100
+RANK = {UPDATE: 0, CREATE: 1, DELETE: 2}
 END_OF_DAY = time(23, 59, 59)
 
 
@@ -103,14 +105,14 @@ def show(request: PageRequest, case: DriftCase, form: RevertForm, refusal: Domai
 def differences_of(request: PageRequest, case: DriftCase, left: set[tuple[str, str]]) -> dict[str, Any]:
     """One page of the rows nobody requested, as the diff shows them: turned round where the source is to be put back."""
     number, back = page_number(request), case.state == DriftCase.State.REVERTING
-    places = [key for key, *thing in rows_of(case).values_list("pk", "object", "key") if tuple(thing) not in left]
+    places = [key for key, object, name in in_page_order(case) if (object, name) not in left]
     begin = (number - 1) * SIZE
-    rows = DriftRow.objects.filter(pk__in=places[begin : begin + SIZE])
+    found = DriftRow.objects.in_bulk(places[begin : begin + SIZE])
+    rows = [found[key] for key in places[begin : begin + SIZE]]
     diff = diff_of_images(turned(row.image) if back else row.image for row in rows)
-    live, source = _("In the architecture"), _("At the source")
     return {
         "groups": groups_of(diff, [], {row["key"]: row["name"] for row in diff["components"] if row["name"]}),
-        "heads": (source, _("Put back to")) if back else (live, source),
+        "heads": (_("Source"), _("Put back")) if back else (_("Live"), _("Source")),
         "turned": back,
         "total": len(places),
         "begin": begin + 1,
@@ -118,6 +120,12 @@ def differences_of(request: PageRequest, case: DriftCase, left: set[tuple[str, s
         "next": at_page(request, number + 1) if begin + SIZE < len(places) else None,
         "previous": at_page(request, number - 1) if number > 1 else None,
     }
+
+
+def in_page_order(case: DriftCase) -> list[tuple[int, str, str]]:
+    """Primary key, kind and key of the rows: components before relations, and of each what moved, came, and went."""
+    rows = rows_of(case).values_list("pk", "object", "key", "operation")
+    return [(key, object, name) for key, object, name, _operation in sorted(rows, key=lambda row: (row[1], RANK[row[3]], row[2]))]
 
 
 @page("POST")

@@ -156,7 +156,7 @@ def test_the_page_shows_the_difference_and_adopts(case, browse, cast, clean_html
         with django_assert_max_num_queries(15):
             assert clean_html(client.get(path)).status_code == 200
     page = client.get(f"/drift/{case.pk}/")
-    assert page.context["heads"] == ("In the architecture", "At the source")
+    assert page.context["heads"] == ("Live", "Source")
     assert {key: group.what for group in page.context["groups"] for key in group.keys} == {
         "api": "Removed", "cache": "Added", "db": "Updated", "e1": "Removed", "e2": "Removed", "e3": "Added",
     }  # fmt: skip
@@ -175,7 +175,7 @@ def test_the_page_of_a_revert_says_what_to_put_back(case, browse, cast, clean_ht
     case.refresh_from_db()
     assert case.due_at.isoformat() == "2030-01-01T23:59:59+00:00"
     page = clean_html(browse(cast.ian).get(f"/drift/{case.pk}/"))
-    assert page.context["turned"] and page.context["heads"] == ("At the source", "Put back to")
+    assert page.context["turned"] and page.context["heads"] == ("Source", "Put back")
     assert {group.keys[0]: group.what for group in page.context["groups"]}["cache"] == "Removed"
     assert "&lt;b&gt;Now&lt;/b&gt;" in page.content.decode()
     assert f"/drift/{case.pk}/" in browse(cast.ian).get("/").content.decode()
@@ -194,17 +194,18 @@ def test_a_form_with_mistakes_comes_back(case, browse, cast, fields):  # noqa: F
 
 
 def test_a_thousand_rows_are_read_page_by_page(shows, browse, cast, clean_html, django_assert_max_num_queries):  # noqa: F811
-    wide = moved(**{f"n{number:04}": {"version": str(number)} for number in range(1000)})
+    wide = moved(site={"version": "9"}, **{f"n{number:04}": {"version": str(number)} for number in range(1000)})
     shows(wide, EDGES)
     case, client = DriftCase.objects.get(), browse(cast.max)
     client.get("/drift/")
     with django_assert_max_num_queries(15):
-        page = clean_html(client.get(f"/drift/{case.pk}/?page=10"))
-    assert (page.context["total"], page.context["begin"], page.context["last"], page.context["next"]) == (1000, 901, 1000, None)
-    assert page.context["groups"][0].keys == ["n0900"]
+        page = clean_html(client.get(f"/drift/{case.pk}/?page=11"))
+    assert (page.context["total"], page.context["begin"], page.context["last"], page.context["next"]) == (1001, 1001, 1001, None)
+    assert page.context["groups"][0].keys == ["n0999"]
+    assert client.get(f"/drift/{case.pk}/").context["groups"][0].keys == ["site"]
     assert client.get(f"/drift/{case.pk}/?page=99").context["last"] == 0
     assert client.get(f"/drift/{case.pk}/?page=x").context["begin"] == 1
-    assert adopt_drift(case.pk, actor=cast.max, now=utc_now()).change.items.count() == 1000
+    assert adopt_drift(case.pk, actor=cast.max, now=utc_now()).change.items.count() == 1001
 
 
 def test_a_settled_case_keeps_what_it_was_about(case, shows, browse, cast, clean_html):  # noqa: F811
