@@ -34,6 +34,7 @@ from .import_items import those_that_hold
 LONGEST_NOTE = 2000
 LEFT_OUT_SHOWN = 50
 LATEST = timedelta(days=3653)
+MINUTE = "%Y-%m-%d %H:%M UTC"
 
 
 @dataclass(frozen=True)
@@ -130,8 +131,8 @@ def brief(case: DriftCase, rows: list[Image], left_out: list[tuple[str, str]]) -
     found = counts(rows)
     told = ", ".join(f"{count:,} {what}" for what, count in found.items() if count)
     lines = [
-        f"The source {case.source} shows what nobody requested: {told} (drift case {case.pk}, /drift/{case.pk}/).",
-        f"First seen {rfc3339(case.opened_at)}, last seen {rfc3339(case.seen_at)}.",
+        f"The source {case.source} shows what nobody requested: {told} ([drift case {case.pk}](/drift/{case.pk}/)).",
+        f"First seen {case.opened_at:{MINUTE}}, last seen {case.seen_at:{MINUTE}}.",
         "The items make the architecture what the source shows.",
     ]
     if left_out:

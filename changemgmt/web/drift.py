@@ -83,7 +83,9 @@ def shown_changes(changes: Iterable[Change | None], viewer: User) -> dict[int | 
 @page()
 def case(request: PageRequest, number: int) -> HttpResponse:
     """One case: what differs, what of it is requested already, and what can be done."""
-    return show(request, drift_case(number), RevertForm())
+    found = drift_case(number)
+    known = {"assignee": found.assignee.username, "note": found.note} if found.assignee else {}
+    return show(request, found, RevertForm(initial=known))
 
 
 def show(request: PageRequest, case: DriftCase, form: RevertForm, refusal: DomainError | None = None, status: int = 200) -> HttpResponse:

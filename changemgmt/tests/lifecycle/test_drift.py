@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from changemgmt.accounts.models import Team, User
 from changemgmt.api.imports import zipped
 from changemgmt.architecture.importers.files import of_upload
-from changemgmt.architecture.models import Claim, Component, Relation, Revision, Source
+from changemgmt.architecture.models import Claim, Component, ImportRun, Relation, Revision, Source
 from changemgmt.audit.models import Event
 from changemgmt.changes.documents import write_documents
 from changemgmt.changes.models import Change, Item
@@ -23,7 +23,7 @@ from changemgmt.lifecycle.cancel import cancel
 from changemgmt.lifecycle.complete import complete
 from changemgmt.lifecycle.decide_drift import adopt_drift, drift_case, may_adopt, may_decide, revert_drift
 from changemgmt.lifecycle.edit_architecture import edit_component, edit_relation
-from changemgmt.lifecycle.import_architecture import apply_preview, import_architecture, keep_for_apply
+from changemgmt.lifecycle.import_architecture import apply_preview, finish_import, import_architecture, keep_for_apply, queue_import
 from changemgmt.lifecycle.schedule import schedule
 from changemgmt.lifecycle.start import start
 from changemgmt.lifecycle.submit import submit
@@ -160,6 +160,30 @@ def test_a_kept_preview_that_is_applied_opens_the_case_too(shows, cast, now, set
     keep_for_apply(seen, upload)
     run = apply_preview(seen.pk, actor=cast.max, now=now)
     assert run.drift_case == DriftCase.objects.get().pk
+
+
+def test_a_worker_opens_the_case_of_a_large_file_once(shows, cast, now):
+    upload = SimpleUploadedFile("nodes.csv", b"key,type\ndb,Node\n")
+    options = {"mapping": {}, "namespace": "", "create_types": True}
+    run = queue_import(upload, actor=cast.max, now=now, format="csv", source="cmdb", mode="apply", options=options)
+    for _ in range(2):
+        assert finish_import(run.pk, now=now).drift_case == DriftCase.objects.get().pk
+    assert events() == ["drift.opened"]
+
+
+def test_a_malformed_file_leaves_the_case_as_it_was(shows, cast, now):
+    shows(*BURST)
+    with pytest.raises(Invalid):
+        upload = SimpleUploadedFile("a.json", b"{")
+        import_architecture(of_upload(upload), actor=cast.max, now=now, format="json", source="cmdb")
+    assert ImportRun.objects.latest("pk").state == "failed" and ImportRun.objects.latest("pk").drift_case is None
+    assert len(keys(DriftCase.objects.get())) == 6 and events() == ["drift.opened"]
+
+
+def test_who_may_not_import_opens_nothing(shows, cast):
+    with pytest.raises(NotPermitted):
+        shows(*BURST, actor=cast.rita)
+    assert not DriftCase.objects.exists()
 
 
 def test_a_source_that_is_no_longer_controlled_applies_and_settles_its_case(shows):
