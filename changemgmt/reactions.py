@@ -114,6 +114,7 @@ REACTIONS: dict[str, tuple[Any, ...]] = {
     "drift.updated": (notify,),
     "drift.adopted": NOTHING,
     "drift.reverted": (notify,),
+    "drift.overdue": (notify,),
     "drift.settled": (notify,),
     # Configuration
     "chain.edited": (notify,),

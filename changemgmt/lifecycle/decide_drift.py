@@ -92,7 +92,7 @@ def adopt_drift(key: int, *, actor: User, now: datetime) -> Adopting:
         with editing(change.number, actor=actor, now=now, seen=change.etag) as edit:
             store_items(edit.change, [], checked)
         case.state, case.change = DriftCase.State.ADOPTING, edit.change
-        case.assignee = case.due_at = None
+        case.assignee = case.due_at = case.overdue_at = None
         case.note = ""
         case.save()
         data = {"source": case.source, "items": len(checked), "left_out": len(left_out)}
@@ -154,11 +154,22 @@ def revert_drift(key: int, *, actor: User, now: datetime, assignee: str, due: da
         may_decide(case, actor=actor).enforce()
         case.assignee, case.due_at = reverter(assignee), deadline(due, now)
         case.note = given_text(note, "note", LONGEST_NOTE)
-        case.state = DriftCase.State.REVERTING
+        case.state, case.overdue_at = DriftCase.State.REVERTING, None
         case.save()
         data = {"source": case.source, "assignee": Personal(case.assignee.username), "due_at": rfc3339(case.due_at), "note": Personal(case.note)}
         record("drift.reverted", actor=actor.username, object=f"drift:{case.pk}", now=now, data=data)
     return case
+
+
+def remind_of_revert(key: int, *, now: datetime) -> None:
+    """Put it on the record, once for each deadline, that a source is not put back in time: the assignee and the change managers are told."""
+    with transaction.atomic():
+        case = locked(key)
+        if case.state != DriftCase.State.REVERTING or case.overdue_at is not None or case.due_at is None or case.due_at > now:
+            return
+        case.overdue_at = now
+        case.save()
+        record("drift.overdue", actor="", object=f"drift:{case.pk}", now=now, data={"source": case.source, "due_at": rfc3339(case.due_at)})
 
 
 def reverter(username: Any) -> User:

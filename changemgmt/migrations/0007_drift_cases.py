@@ -27,6 +27,7 @@ class Migration(migrations.Migration):
                 ('seen_at', models.DateTimeField(help_text='When an import compared last.')),
                 ('settled_at', models.DateTimeField(blank=True, null=True)),
                 ('due_at', models.DateTimeField(blank=True, null=True)),
+                ('overdue_at', models.DateTimeField(blank=True, help_text='When it was told that it is not put back in time.', null=True)),
                 ('note', models.TextField(blank=True, help_text='What the assignee was told.')),
                 ('assignee', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='drift_to_revert', to=settings.AUTH_USER_MODEL)),
                 ('change', models.ForeignKey(blank=True, help_text='The last change that adopts it.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='drift_cases', to='changemgmt.change')),

@@ -262,6 +262,9 @@ TELLINGS: dict[str, tuple[Telling, ...]] = {
             (BY, gettext_noop("Due: %(due_at)s"), gettext_noop("Note: %(note)s")),
         ),
     ),
+    "drift.overdue": (
+        Telling(("drift_assignee", "managers"), gettext_noop("%(source)s is not put back in time"), (gettext_noop("Due: %(due_at)s"),)),
+    ),
     "drift.settled": (
         Telling(("managers", "drift_assignee"), gettext_noop("Nothing differs at %(source)s any more"), (gettext_noop("Outcome: %(settled_as)s"),), mail=False),
     ),

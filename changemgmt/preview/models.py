@@ -98,6 +98,7 @@ class DriftCase(models.Model):
     )
     assignee = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="drift_to_revert")
     due_at = models.DateTimeField(null=True, blank=True)
+    overdue_at = models.DateTimeField(null=True, blank=True, help_text=_("When it was told that it is not put back in time."))
     note = models.TextField(blank=True, help_text=_("What the assignee was told."))
 
     class Meta:

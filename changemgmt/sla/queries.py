@@ -13,6 +13,7 @@ from changemgmt.audit.models import Event
 from changemgmt.changes.models import AMENDABLE, Change, State
 from changemgmt.lifecycle.expire import RESTS
 from changemgmt.lifecycle.time_out import reminder_due
+from changemgmt.preview.models import DriftCase
 
 OVER = (State.CLOSED, State.CANCELLED)
 ASKING = Q(round__information_requests__isnull=False, round__information_requests__answered_at__isnull=True)
@@ -44,6 +45,12 @@ def conditions_expired(now: datetime) -> list[int]:
 def approvals_expired(now: datetime) -> list[str]:
     """Numbers of the changes whose approval ran out before they began."""
     return list(Change.objects.filter(approval_expires_at__lte=now, state__in=AMENDABLE).values_list("number", flat=True))
+
+
+def reverts_overdue(now: datetime) -> list[int]:
+    """Drift cases whose source was to be put back by now, and about which nobody was told yet."""
+    late = DriftCase.objects.filter(state=DriftCase.State.REVERTING, overdue_at=None, due_at__lte=now)
+    return list(late.order_by("due_at", "pk").values_list("pk", flat=True))
 
 
 def reviews_overdue(now: datetime) -> list[str]:

@@ -12,6 +12,7 @@ from celery import shared_task
 from changemgmt.approvals import guests
 from changemgmt.core.errors import DomainError
 from changemgmt.core.time import utc_now
+from changemgmt.lifecycle.decide_drift import remind_of_revert
 from changemgmt.lifecycle.delegate import begin_due_delegations
 from changemgmt.lifecycle.expire import expire_condition
 from changemgmt.lifecycle.go_ahead import remind_of_review
@@ -30,6 +31,7 @@ DUE: tuple[tuple[Callable[[datetime], Iterable[Any]], Callable[..., object]], ..
     (queries.levels_timed_out, time_out),
     (queries.levels_to_remind, remind),
     (queries.reviews_overdue, remind_of_review),
+    (queries.reverts_overdue, remind_of_revert),
 )
 
 

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 
 from changemgmt.architecture.rules import CREATE, DELETE, UPDATE
 from changemgmt.lifecycle.decide_drift import LONGEST_NOTE, adopt_drift, drift_case, may_adopt, may_decide, revert_drift
-from changemgmt.preview.diff import diff_of_images
+from changemgmt.preview.diff import diff_of_images, markdown
 from changemgmt.preview.drift_cases import cases, names_for, requested_of, rows_of
 from changemgmt.preview.models import DriftCase, DriftRow
 from changemgmt.preview.queries import HIDDEN
@@ -124,6 +124,19 @@ def differences_of(request: PageRequest, case: DriftCase, left: set[tuple[str, s
     }
 
 
+@page()
+def worklist(request: PageRequest, number: int) -> HttpResponse:
+    """All of a case as Markdown, for those who put the source back: what is there, and what it is to be."""
+    found = drift_case(number)
+    rows = [row.image for row in rows_of(found)]
+    if found.state == DriftCase.State.REVERTING:
+        rows = [turned(row) for row in rows]
+    title = _("Put %(source)s back") if found.state == DriftCase.State.REVERTING else _("Drift of %(source)s")
+    response = HttpResponse(markdown(title % {"source": found.source}, diff_of_images(rows)), content_type="text/markdown; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="drift-{number}.md"'
+    return response
+
+
 def in_page_order(case: DriftCase) -> list[tuple[int, str, str]]:
     """Primary key, kind and key of the rows: components before relations, and of each what moved, came, and went."""
     rows = rows_of(case).values_list("pk", "object", "key", "operation")
@@ -161,6 +174,7 @@ def revert(request: PageRequest, number: int) -> HttpResponse:
 urlpatterns = [
     path("drift/", drift, name="drift"),
     path("drift/<int:number>/", case, name="drift-case"),
+    path("drift/<int:number>/list/", worklist, name="drift-list"),
     path("drift/<int:number>/adopt/", adopt, name="drift-adopt"),
     path("drift/<int:number>/revert/", revert, name="drift-revert"),
 ]

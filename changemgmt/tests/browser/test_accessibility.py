@@ -33,7 +33,7 @@ ROUTES: dict[str, URLPattern] = {str(pattern.pattern): pattern for pattern in (*
 WHO = "max"
 WIDE = {"width": 1440, "height": 900}
 # Names of routes that hand out a file.
-FILES = {"change-download"}
+FILES = {"change-download", "drift-list"}
 # For the name of a route, or the route of one without a name: who looks at which path. In braces stands what `things` made.
 SAMPLES: dict[str, tuple[str, ...]] = {
     "home": ("rita /", "petra /"),

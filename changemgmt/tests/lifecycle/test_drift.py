@@ -31,6 +31,7 @@ from changemgmt.notifications.actions import tell
 from changemgmt.notifications.models import Notification
 from changemgmt.preview.drift_cases import concerning, requested
 from changemgmt.preview.models import DriftCase, DriftRow
+from changemgmt.sla.tasks import act_on
 
 from ..estate import decide, last_event, snapshot
 
@@ -458,6 +459,23 @@ def test_of_more_only_its_owners_hear_and_of_the_end_the_managers(shows, cast, n
     shows(actor=cast.ada)
     assert told("drift.settled").keys() == {"max", "tina"}
     assert "reverted" in Notification.objects.filter(kind="drift.settled")[0].text
+
+
+def test_what_is_not_put_back_in_time_is_told_once_for_each_deadline(shows, cast, now):
+    shows(*BURST, actor=cast.ada)
+    key = DriftCase.objects.get().pk
+    for days in (1, 3):
+        due = now + timedelta(days=days)
+        revert_drift(key, actor=cast.max, now=now, assignee="tina", due=due)
+        act_on(due - timedelta(seconds=1))
+        assert events().count("drift.overdue") == days // 2
+        for _ in range(2):
+            act_on(due)
+            assert events().count("drift.overdue") == days // 2 + 1
+    assert told("drift.overdue").keys() == {"max", "tina"}
+    shows()
+    act_on(now + timedelta(days=9))
+    assert events().count("drift.overdue") == 2
 
 
 def test_each_sees_the_cases_that_are_theirs_to_see_to(shows, cast, django_assert_num_queries):

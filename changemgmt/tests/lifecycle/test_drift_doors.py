@@ -179,6 +179,9 @@ def test_the_page_of_a_revert_says_what_to_put_back(case, browse, cast, clean_ht
     assert {group.keys[0]: group.what for group in page.context["groups"]}["cache"] == "Removed"
     assert "&lt;b&gt;Now&lt;/b&gt;" in page.content.decode()
     assert f"/drift/{case.pk}/" in browse(cast.ian).get("/").content.decode()
+    answer = browse(cast.ian).get(f"/drift/{case.pk}/list/")
+    assert answer["Content-Type"] == "text/markdown; charset=utf-8" and "| `attributes.version` | `16` | `15` |" in answer.content.decode()
+    assert answer.content.decode().startswith("# Put cmdb back") and browse(cast.ian).get("/drift/999/list/").status_code == 404
     assert "/drift/" not in browse(cast.rita).get("/").content.decode()
 
 
