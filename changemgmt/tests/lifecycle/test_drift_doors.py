@@ -146,6 +146,16 @@ def test_a_confidential_change_is_named_nowhere_to_others(hidden, api, browse, c
     assert all(number in page for number in numbers)
 
 
+def test_the_admin_shows_cases_without_the_change_and_writes_nothing(hidden, browse, cast, clean_html):  # noqa: F811
+    case, numbers = hidden
+    client, row = browse(cast.ada), case.rows.get(key="db")
+    for path in ("driftcase/", f"driftcase/{case.pk}/change/", "driftrow/", f"driftrow/{row.pk}/change/"):
+        page = client.get(f"/admin/changemgmt/{path}")
+        assert page.status_code == 200 and not any(number in page.content.decode() for number in numbers)
+    assert client.post(f"/admin/changemgmt/driftcase/{case.pk}/change/", {"source": "x"}).status_code == 403
+    assert client.post(f"/admin/changemgmt/driftrow/{row.pk}/delete/", {"post": "yes"}).status_code == 403
+
+
 # --- the pages ---
 
 
