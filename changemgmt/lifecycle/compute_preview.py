@@ -71,6 +71,15 @@ def ask_for_preview(number: str, *, actor: User, now: datetime, progress: Progre
     return False
 
 
+def compute_or_ask(change: Change, *, actor: User, now: datetime) -> bool:
+    """The preview of a change that is locked for an edit: computed (True), or on the record as asked for (False)."""
+    if is_small(change):
+        _keep(change, None, actor=actor, now=now)
+        return True
+    _ask(change, actor=actor, now=now)
+    return False
+
+
 def _ask(change: Change, *, actor: User, now: datetime) -> None:
     mark_asked(change, now=now)
     data = {"version": change.version}
@@ -101,7 +110,7 @@ def left_previews(*, now: datetime) -> Iterator[str]:
             yield number
 
 
-def _keep(change: Change, computed: Computed, *, actor: User | None, now: datetime) -> None:
+def _keep(change: Change, computed: Computed | None, *, actor: User | None, now: datetime) -> None:
     compute_anew(change, now=now, computed=computed)
     data = {"version": change.version, "affected": change.affected_count, "risk": change.risk_level}
     record("preview.computed", actor=actor.username if actor else "", object=f"change:{change.number}", change=change.number, now=now, data=data)

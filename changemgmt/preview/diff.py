@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import html
 import json
 import re
@@ -11,6 +10,8 @@ from typing import Any
 
 from changemgmt.architecture.rules import COMPONENT, Image
 from changemgmt.core.diff import differences
+
+from .words import words
 
 LONG = 40
 
@@ -49,18 +50,6 @@ def as_text(value: Any) -> str:
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def words(before: str, after: str) -> list[tuple[str, str]]:
-    """Two texts compared word by word: pieces with `=`, `-` or `+`."""
-    old, new = re.findall(r"\s+|\S+", before), re.findall(r"\s+|\S+", after)
-    pieces: list[tuple[str, str]] = []
-    for tag, a, b, c, d in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if tag == "equal":
-            pieces.append(("=", "".join(old[a:b])))
-            continue
-        pieces += [(sign, text) for sign, text in (("-", "".join(old[a:b])), ("+", "".join(new[c:d]))) if text]
-    return pieces
 
 
 def markdown(title: str, diff: dict[str, list[dict[str, Any]]]) -> str:

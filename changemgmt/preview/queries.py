@@ -10,8 +10,8 @@ from django.db.models import OuterRef, QuerySet, Subquery
 
 from changemgmt.accounts.models import User
 from changemgmt.architecture.models import Revision
-from changemgmt.architecture.queries import images
-from changemgmt.architecture.rules import OBJECTS, Image
+from changemgmt.architecture.queries import current_revision, images
+from changemgmt.architecture.rules import CREATE, OBJECTS, Image
 from changemgmt.architecture.trust import JUDGED
 from changemgmt.changes.digest import item_content
 from changemgmt.changes.models import OPEN, Change, Item, Preview, Reach
@@ -20,8 +20,9 @@ from changemgmt.computations.queries import Progress, progress_of
 from changemgmt.core.canonical import digest
 from changemgmt.core.reading import active, once
 
-from .drift import base_of
+from .drift import Base, base_of
 from .models import AppliedItem
+from .rebasing import conflicts_of, digest_of
 from .reverting import undoing
 from .rules import overlap, same, written_fields
 
@@ -171,6 +172,27 @@ def masked(drift: list[dict[str, Any]], viewer: User | None) -> list[dict[str, A
     known = set(Change.objects.filter(number__in=numbers).values_list("number", flat=True))
     seen = set(visible_to(viewer).filter(number__in=known).values_list("number", flat=True))
     return [row | {"moved_by": HIDDEN} if row["moved_by"] in known - seen else row for row in drift]
+
+
+def rebase_of(change: Change, viewer: User | None = None) -> dict[str, Any]:
+    """What a re-base has to decide at this very moment: the conflicts with their choices, the digest of them, and how much moves without one."""
+    base = base_of(change)
+    found = conflicts_of(base.moved, base.live)
+    return {
+        "revision": current_revision(),
+        "digest": digest_of(found) if found else "",
+        "conflicts": masked([conflict.as_dict() for conflict in found], viewer),
+        "clean": sum(not row.conflict for row in base.drift) + moved_elsewhere(base),
+    }
+
+
+def moved_elsewhere(base: Base) -> int:
+    """How many items' live things moved where the item says nothing."""
+    spoken_of = {item.item_id for item, _ in base.moved}
+    return sum(
+        item.item_id not in spoken_of and item.operation != CREATE and not same(item.before, base.live[item.object].get(item.key))
+        for item in base.proposals
+    )
 
 
 def public_name(by: str, change: Change) -> str:

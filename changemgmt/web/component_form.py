@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from changemgmt.accounts.models import OrgUnit
 from changemgmt.architecture.models import Component, ComponentType, Layer
 from changemgmt.architecture.rules import merge_patch
+from changemgmt.preview.capture import patch_between
 
 from .record_form import Words, one_of, short, split_words
 
@@ -166,16 +167,3 @@ def read_value(text: str, like: Any) -> Any:
         return json.loads(text)
     except ValueError:
         return text
-
-
-def patch_between(base: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
-    """The merge patch that makes `wanted` of `base`: changed values, and null for what is gone."""
-    patch: dict[str, Any] = {}
-    for name in base.keys() | wanted.keys():
-        before, after = base.get(name), wanted.get(name)
-        if isinstance(before, dict) and isinstance(after, dict):
-            if inner := patch_between(before, after):
-                patch[name] = inner
-        elif before != after or type(before) is not type(after):
-            patch[name] = after
-    return patch

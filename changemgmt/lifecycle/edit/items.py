@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from changemgmt.accounts.models import User
+from changemgmt.architecture.queries import current_revision
 from changemgmt.architecture.validation import CheckedItem, check_item, check_items
 from changemgmt.changes.models import Change, Item
 from changemgmt.core.errors import Invalid, NotFound
@@ -67,6 +68,48 @@ def refuse_to_strand(item: Item, others: Iterable[Item]) -> None:
     before = check_items([*left, written(item)]).errors if without.errors else {}
     if any(without.errors[index] != before.get(index) for index in without.errors):
         without.enforce()
+
+
+def rewrite_items(change: Change, wanted: Mapping[int, dict[str, Any] | None], further: Sequence[dict[str, Any]] = ()) -> list[Item]:
+    """Items by their ids as they should be (None: taken out), and further ones, on the architecture as it is now; they are checked together
+    with those that stay. Answers the further rows. Raises Invalid by `object:key`."""
+    rows = list(change.items.all())
+    kept = [row for row in rows if row.pk not in wanted]
+    altered = [row for row in rows if wanted.get(row.pk)]
+    proposed = [*(item for row in altered if (item := wanted[row.pk])), *further]
+    checked = checked_by_key(proposed, kept)
+    for row in rows:
+        if row.pk in wanted and not wanted[row.pk]:
+            forget_item(change, row.pk)
+    change.items.filter(pk__in=[pk for pk, item in wanted.items() if not item]).delete()
+    for row, made in zip(altered, checked, strict=False):
+        write_over(row, made)
+    change.items.filter(pk__in=[row.pk for row in altered]).update(base_revision=current_revision())
+    return store_items(change, [*kept, *altered], checked[len(altered) :])
+
+
+def write_over(row: Item, checked: CheckedItem) -> None:
+    """Save an item as checked, where it differs in more than the revision."""
+    written = {name: value for name, value in columns(checked).items() if name != "base_revision"}
+    if any(getattr(row, name) != value for name, value in written.items()):
+        for name, value in written.items():
+            setattr(row, name, value)
+        row.save(update_fields=list(written))
+
+
+def checked_by_key(proposed: Sequence[dict[str, Any]], others: Sequence[Item]) -> list[CheckedItem]:
+    """The checked items, or Invalid that names each by its object and key."""
+    checked = check_items(proposed, others=others)
+    if not checked.errors:
+        return checked.items
+    places = {index: f"{item.get('object')}:{item.get('key')}" for index, item in enumerate(proposed)}
+    errors = {
+        f"{places[index]} {name}" if index in places else name: messages
+        for index, found in checked.errors.items()
+        for name, messages in found.items()
+    }
+    where, messages = next(iter(errors.items()))
+    raise Invalid(f"{where}: {messages[0]}", errors=errors)
 
 
 def item_of(change: Change, item_id: int) -> Item:

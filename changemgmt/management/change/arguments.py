@@ -11,8 +11,9 @@ from changemgmt.changes.filters import ENUMERATIONS, NAMES
 from changemgmt.changes.item_files import READERS
 from changemgmt.changes.models import Item, Scale, Type
 from changemgmt.execution.models import Task
+from changemgmt.preview.rebasing import TAKES
 
-from . import approving, asking, doing, inviting, items, overriding, queueing, record
+from . import approving, asking, doing, inviting, items, overriding, queueing, rebasing, record
 from .call import Call
 
 Act = Callable[[Call], None]
@@ -124,6 +125,13 @@ def add_questions(act: Callable[..., ArgumentParser]) -> None:
     preview.add_argument("--wait", action="store_true", help="until it is computed, also by a worker; tells how far it is on standard error")
     preview.add_argument("--cancel", action="store_true", help="stop computing it: what was there before counts again")
     preview.add_argument("--stacked", action="store_true", help="on top of what is approved near it and not done yet")
+    rebase = act("rebase", rebasing.rebase, "put it onto the live architecture as it is now; without choices, show what has to be chosen")
+    rebase.add_argument("--digest", default="", help="of the conflicts, as they are shown without choices")
+    rebase.add_argument("--all", dest="everything", choices=TAKES[:2], default="", help="what to take where nothing else is said")
+    rebase.add_argument(
+        "--take", nargs=3, action="append", default=[], metavar=("KEY", "FIELD", "WHAT"), help="live, proposed or merged; FIELD - is all"
+    )
+    rebase.add_argument("--set", nargs=3, action="append", default=[], metavar=("KEY", "FIELD", "VALUE"), help="another value; it may be JSON")
     act("impact", asking.impact, "what it reaches, and why", writes=False).add_argument("--limit", type=int, default=0)
     windows = act("windows", asking.windows, "the best windows for it", writes=False)
     windows.add_argument("--earliest")

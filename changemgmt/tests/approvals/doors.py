@@ -381,6 +381,7 @@ DECIDES_NOTHING: dict[str, str] = {
         api/v1/changes/<str:number>/plan/ api/v1/changes/<str:number>/plan/steps/ api/v1/changes/<str:number>/plan/steps/<str:step>/
         api/v1/changes/<str:number>/assessment/ api/v1/changes/<str:number>/impact/ api/v1/changes/<str:number>/preview/
         api/v1/changes/<str:number>/preview/cancel/ changes/<str:number>/preview/cancel/
+        api/v1/changes/<str:number>/preview/rebase/ changes/<str:number>/preview/rebase/
         api/v1/changes/<str:number>/comments/ api/v1/changes/<str:number>/attachments/ api/v1/changes/<str:number>/attachments/<int:pk>/
         api/v1/changes/<str:number>/links/ api/v1/changes/<str:number>/links/<int:pk>/
         api/v1/changes/<str:number>/watchers/ api/v1/changes/<str:number>/watchers/<str:username>/
@@ -403,7 +404,7 @@ COMMANDS_DECIDE_NOTHING: dict[str, str] = {
     "It answers what is there.": "list show export preview impact windows gate assess queue blockers",
     "It says who may vote, not what.": "claim release reassign guests",
     "It takes a decision back; it never makes one.": "withdraw",
-    "It writes content.": "items plan",
+    "It writes content.": "items plan rebase",
     "It meets obligations.": "evidence accept",
     "It carries out what was decided.": "schedule execute step review",
 }

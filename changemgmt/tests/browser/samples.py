@@ -49,6 +49,21 @@ def etag(site: Site, number: str) -> str:
     return site.api("rita", "GET", f"changes/{number}/")[2]["ETag"]
 
 
+def moved_change(site: Site, title: str) -> str:
+    """Rita's draft about a component of its own, whose values Max moved since."""
+    number = call(site, "rita", "POST", "changes/", {"title": title})["number"]
+    key = f"sample/{number}"
+    image = {"key": key, "name": title, "type": "Node", "attributes": {"runbook": "call the duty DBA at night"}}
+    call(site, "max", "POST", "components/", image)
+    item = {"operation": "update", "object": "component", "key": key}
+    data = {"owner": "max", "users": 5, "attributes": {"runbook": "call the duty DBA by day"}}
+    call(site, "rita", "POST", f"changes/{number}/items/", item | {"data": data}, If_Match=etag(site, number))
+    _, _, headers = site.api("max", "GET", f"components/{key}/")
+    moved = {"owner": "omar", "users": 7, "attributes": {"runbook": "ring the duty DBA at night"}}
+    call(site, "max", "PATCH", f"components/{key}/", moved, If_Match=headers.get("ETag", "*"))
+    return number
+
+
 def asked_change(site: Site, title: str) -> str:
     """The same, submitted: its peers are asked."""
     number = drafted_change(site, title)

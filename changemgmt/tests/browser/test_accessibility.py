@@ -24,7 +24,7 @@ from playwright.sync_api import Locator, expect
 from changemgmt.web import accounts, urls
 
 from ..site import Site
-from .samples import asked_change, call, decided_change, drafted_change, finished, partners_change, rows, seats_of, started_change
+from .samples import asked_change, call, decided_change, drafted_change, finished, moved_change, partners_change, rows, seats_of, started_change
 from .watched import Desk, Tab
 
 pytestmark = [pytest.mark.needs_chromium, pytest.mark.needs_sqlite]
@@ -61,6 +61,7 @@ SAMPLES: dict[str, tuple[str, ...]] = {
     "change-impact": ("rita {asked}impact/",),
     "change-preview": ("rita {asked}preview/", "rita {draft}preview/"),
     "change-stacked": ("rita {asked}preview/stacked/",),
+    "change-rebase": ("rita {moved}preview/rebase/",),
     "change-schedule": ("max {decided}schedule/",),
     "changes/<str:number>/do/schedule/": ("max {decided}do/schedule/",),
     "change-act": ("rita {draft}do/submit/", "max {asked}do/cancel/", "rita {closed}do/reopen_as_new/"),
@@ -123,6 +124,7 @@ def things(site: Site) -> Iterator[dict[str, Any]]:
         call(site, "rita", "POST", f"changes/{draft}/{path}", body, If_Match=site.api("rita", "GET", f"changes/{draft}/")[2]["ETag"])
     changes = {name: f"/changes/{number}/" for name, number in {"draft": draft, "asked": asked, "decided": decided, "running": running}.items()}
     yield changes | {
+        "moved": f"/changes/{moved_change(site, 'Sample that was moved')}/",
         "closed": f"/changes/{first(site, 'changes/?state=closed')['number']}/",
         "execution": execution,
         "seat": next(seat["id"] for person, seat in seats_of(site, asked)),

@@ -1,12 +1,17 @@
 """Three-way comparison, merge and diff, as pure functions."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from changemgmt.architecture.rules import Image, merge_patch
-from changemgmt.preview.diff import diff_of_images, markdown, page, words
+from changemgmt.architecture.rules import COMPONENT_DEFAULTS, Image, Operation, image_after, merge_patch
+from changemgmt.preview.capture import item_for, patch_between
+from changemgmt.preview.diff import diff_of_images, markdown, page
 from changemgmt.preview.layout import Edge, Vertex, layout
+from changemgmt.preview.rebasing import Choice, conflicts_of, rebased
 from changemgmt.preview.rules import Proposal, drift_of, merge, overlap, same, taken_back, written_fields
+from changemgmt.preview.words import merged_words, words
 
 VALUE = st.recursive(
     st.none() | st.booleans() | st.integers(0, 3) | st.sampled_from(["x", "y"]),
@@ -111,3 +116,88 @@ def test_the_picture_is_the_same_every_time_and_nothing_overlaps():
     assert all(a >= 0 and c <= one["width"] and d <= one["height"] for a, b, c, d in boxes)
     clash = [(p, q) for n, p in enumerate(boxes) for q in boxes[n + 1 :] if p[0] < q[2] and q[0] < p[2] and p[1] < q[3] and q[1] < p[3]]
     assert clash == []
+
+
+PIECES = st.lists(st.sampled_from(["one", "two", "three", "four", "five"]), max_size=6).map(" ".join)
+
+
+@given(base=PIECES, other=PIECES)
+def test_words_that_only_one_side_moved_are_taken_from_it(base, other):
+    assert merged_words(base, base, other) == merged_words(base, other, base) == other
+    assert merged_words(base, other, other) in (other, None)
+
+
+@given(base=PIECES, live=PIECES, proposed=PIECES)
+def test_words_merge_alike_from_either_side(base, live, proposed):
+    assert merged_words(base, live, proposed) == merged_words(base, proposed, live)
+
+
+def test_words_of_both_sides_come_together_where_they_do_not_touch():
+    assert merged_words("call the duty DBA at night", "ring the duty DBA at night", "call the duty DBA by day") == "ring the duty DBA by day"
+    assert merged_words("call the DBA", "ring the DBA", "page the DBA") is None
+
+
+@given(base=OBJECT, desired=OBJECT)
+def test_what_is_captured_makes_the_desired_of_the_base(base, desired):
+    patch = patch_between(base, desired)
+    assert same(merge_patch(base, patch), wanted := as_stored(base, desired))
+    assert patch_between(base, base) == {} == patch_between(wanted, wanted)
+    assert patch_between(base, merge_patch(base, patch)) == patch
+
+
+def as_stored(base, desired):
+    """The desired object as it can be stored: a null that is not there already is no value."""
+    if not isinstance(desired, dict):
+        return desired
+    known = base if isinstance(base, dict) else {}
+    kept = {name: value for name, value in desired.items() if value is not None or name in known and known[name] is None}
+    return {name: value if name in known and same(known[name], value) else as_stored(known.get(name), value) for name, value in kept.items()}
+
+
+FIELDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": st.sampled_from(["", "x"]),
+        "owner": st.sampled_from(["", "max"]),
+        "org_unit": st.sampled_from([None, "it"]),
+        "criticality": st.integers(1, 5),
+        "tags": st.lists(st.sampled_from("ab"), max_size=2),
+        "attributes": st.dictionaries(st.sampled_from("ab"), st.integers(0, 2) | st.dictionaries(st.sampled_from("xy"), st.booleans())),
+        "needs": st.dictionaries(st.just("serving"), st.integers(0, 2)),
+    },
+)
+
+
+@given(first=FIELDS, second=FIELDS)
+def test_an_item_captured_from_a_component_makes_it(first, second):
+    whole = {**COMPONENT_DEFAULTS, "key": "k", "type": "Node", "layer": "technology"}
+    base, desired = whole | first, whole | second
+    made = Operation("create", "component", "k", data=item_for("component", "k", None, desired)["data"])
+    assert same(image_after(made, None), desired)
+    update = item_for("component", "k", base, desired)
+    assert (update is None) == same(base, desired)
+    if update:
+        assert same(image_after(Operation("update", "component", "k", data=update["data"]), base), desired)
+    assert item_for("component", "k", base, second) is None or second
+
+
+@given(base=OBJECT, data=OBJECT, live=OBJECT, takes=st.lists(st.sampled_from(["live", "proposed", "value"]), min_size=9, max_size=9))
+def test_a_rebased_item_says_what_was_chosen_and_nothing_moved_under_it(base, data, live, takes):
+    item = proposal(data={"attributes": data}, before=image(attributes=base))
+    now = image(attributes=live)
+    rows = [(item, row) for row in drift_of(item, now)]
+    chosen = [(conflict, Choice(take, "chosen")) for conflict, take in zip(conflicts_of(rows, {"component": {"k": now}}), takes, strict=False)]
+    result = rebased(item, now, chosen).item
+    after = image_after(Operation("update", "component", "k", data=result["data"]), now) if result else now
+    for conflict, choice in chosen:
+        wanted = {"live": conflict.live, "proposed": conflict.proposed, "value": "chosen"}[choice.take]
+        assert same(at_path(after, conflict.field), wanted)
+    if result:
+        again = replace(item, data=result["data"], before=now)
+        assert drift_of(again, now) == []
+
+
+def at_path(value, path):
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value

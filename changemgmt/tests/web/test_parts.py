@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from changemgmt.architecture.rules import merge_patch
 from changemgmt.core.markdown import to_html, to_text
+from changemgmt.preview.capture import patch_between
 from changemgmt.templatetags.design import duration_words, seats
-from changemgmt.web.component_form import patch_between
 from changemgmt.web.diff import groups_of, marks
 from changemgmt.web.plan import new_id
 
