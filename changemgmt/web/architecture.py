@@ -25,6 +25,7 @@ from changemgmt.architecture.trust import trust_of
 from changemgmt.changes.models import OPEN, Change, Item, Reach
 from changemgmt.changes.queries import visible_to
 from changemgmt.core.diff import differences
+from changemgmt.core.reading import once
 from changemgmt.lifecycle.import_architecture import may_import
 from changemgmt.lifecycle.judge_relation import may_judge_rows
 from changemgmt.preview.layout import Edge, Vertex, layout
@@ -55,6 +56,7 @@ def layers() -> list[tuple[str, str]]:
     return [("", _("All layers")), *((name, layer_label(name)) for name in layer_order())]
 
 
+@once
 def used_types() -> list[tuple[str, str]]:
     """Types that some component has."""
     names = ComponentType.objects.filter(components__isnull=False).distinct().values_list("name", flat=True)

@@ -16,7 +16,7 @@ from changemgmt.architecture.models import Layer
 from changemgmt.architecture.trust import CONFIRMED
 from changemgmt.changes.models import Change, Preview
 from changemgmt.changes.queries import visible
-from changemgmt.core.reading import reading
+from changemgmt.core.reading import once, reading
 from changemgmt.lifecycle.compute_preview import ask_for_preview, may_cancel, may_compute
 from changemgmt.preview.queries import HIDDEN, diff_of, impact_of, layout_of, preview_of, stored
 from changemgmt.preview.stacked import stacked_preview
@@ -43,6 +43,7 @@ def layer_label(name: str) -> str:
     return name.replace("-", " ").replace("_", " ").capitalize()
 
 
+@once
 def layer_order() -> list[str]:
     return list(Layer.objects.values_list("name", flat=True))
 

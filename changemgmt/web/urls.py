@@ -29,6 +29,7 @@ from . import (
     rebase,
     relations,
     risk,
+    sandbox,
     schedule,
     second_factor,
 )
@@ -55,6 +56,8 @@ urlpatterns = [
     path(f"{N}preview/", impact.preview, name="change-preview"),
     path(f"{N}preview/stacked/", impact.stacked, name="change-stacked"),
     path(f"{N}preview/rebase/", rebase.rebase, name="change-rebase"),
+    path(f"{N}sandbox/", sandbox.sandbox, name="sandbox"),
+    path(f"{N}sandbox/component/", sandbox.component, name="sandbox-component"),
     path(f"{N}schedule/", schedule.schedule, name="change-schedule"),
     path(f"{N}do/schedule/", schedule.schedule),
     path(f"{N}do/<slug:name>/", acts.act, name="change-act"),

@@ -62,6 +62,8 @@ SAMPLES: dict[str, tuple[str, ...]] = {
     "change-preview": ("rita {asked}preview/", "rita {draft}preview/"),
     "change-stacked": ("rita {asked}preview/stacked/",),
     "change-rebase": ("rita {moved}preview/rebase/",),
+    "sandbox": ("rita {draft}sandbox/?q=claim", "vera {moved}sandbox/?touched=on"),
+    "sandbox-component": ("rita {draft}sandbox/component/?key={component}",),
     "change-schedule": ("max {decided}schedule/",),
     "changes/<str:number>/do/schedule/": ("max {decided}do/schedule/",),
     "change-act": ("rita {draft}do/submit/", "max {asked}do/cancel/", "rita {closed}do/reopen_as_new/"),
