@@ -61,6 +61,8 @@ def item_for(object: str, key: str, live: Mapping[str, Any] | None, desired: Map
     Raises Invalid where it differs in something that no item can write.
     """
     if live is None:
+        if desired.get("external_references"):
+            raise Invalid.field("external_references", f"No item writes the external references of the {object} {key!r}.")
         ends = {"source": desired.get("source"), "target": desired.get("target"), "relation_type": desired.get("type")}
         return {"operation": CREATE, "object": object, "key": key, "data": creation(object, desired)} | (ends if object == RELATION else {})
     for name in FIXED[object]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from changemgmt.architecture.catalogue import FALLBACK_LAYER
 from changemgmt.architecture.models import ComponentType, Relation
-from changemgmt.architecture.queries import component_image, images, relation_image, relations_of, search
+from changemgmt.architecture.queries import component_image, current_revision, images, relation_image, relations_of, search
 from changemgmt.architecture.rules import COMPONENT, CREATE, DELETE, RELATION, UPDATE, Image, end_of, ends
 from changemgmt.changes.models import Change, Item
 from changemgmt.core.errors import NotFound
@@ -24,6 +24,7 @@ Key = tuple[str, str]
 ADDED, CHANGED, REMOVED = "added", "changed", "removed"
 MARKS = {CREATE: ADDED, UPDATE: CHANGED, DELETE: REMOVED}
 MOST_RELATIONS = 300
+PARTS = ((COMPONENT, "components"), (RELATION, "relations"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,3 +188,21 @@ def components_at(sandbox: Sandbox, live: Iterable[Relation], shown: Iterable[Im
 def names_in(sandbox: Sandbox) -> dict[str, str]:
     """The names of the components that the change speaks of, as they would be."""
     return {image.key: _shown(image)["name"] for image in sandbox.touched.values() if image.object == COMPONENT and _shown(image)}
+
+
+def pulled(change: Change, asked: Mapping[str, Iterable[str]]) -> dict[str, Any]:
+    """What the change touches, and what else is asked for by key, as it would be: in the shape that is captured once it was edited."""
+    box = sandbox_of(change)
+    further = {object: [key for key in keys if (object, key) not in box.touched] for object, keys in asked.items()}
+    live = {object: images(object, keys) for object, keys in further.items()}
+    if missing := [f"{object} {key!r}" for object, keys in further.items() for key in keys if key not in live[object]]:
+        raise NotFound(f"There is no {missing[0]}, nor would there be.")
+    touched = [image for image in box.touched.values() if image.before or image.after]
+    return {
+        "revision": current_revision(),
+        **{
+            part: [image.after for image in touched if image.object == object and image.after] + [*live.get(object, {}).values()]
+            for object, part in PARTS
+        },
+        "removed": {part: [image.key for image in touched if image.object == object and image.after is None] for object, part in PARTS},
+    }

@@ -1,5 +1,6 @@
 """Every write of content, whichever table it lies in: lock, permission, amend, digest, event."""
 
+from .capture import capture
 from .items import add_items, change_item, remove_item
 from .plan import alter_plan, set_plan
 from .rebase import rebase_items
@@ -10,6 +11,7 @@ __all__ = [
     "add_items",
     "alter_plan",
     "attach",
+    "capture",
     "change_item",
     "create_change",
     "detach",

@@ -11,6 +11,7 @@ from django.db import transaction
 
 from changemgmt.accounts.models import User
 from changemgmt.architecture.actions import lock
+from changemgmt.architecture.fields import json_problem, printable
 from changemgmt.architecture.rules import RELATION
 from changemgmt.changes.models import Change, State
 from changemgmt.core.errors import Invalid, OutOfDate
@@ -83,9 +84,11 @@ def read_choices(choices: Any) -> list[Mapping[str, Any]]:
         if not isinstance(row, Mapping) or not isinstance(row.get("key"), str) or row.get("take") not in TAKES:
             raise Invalid.field(f"choices.{place}", f"Give an object with a key and what to take: one of {', '.join(TAKES)}.")
         if unknown := row.keys() - set(NAMES):
-            raise Invalid.field(f"choices.{place}", f"Not a field of a choice: {str(min(map(str, unknown)))[:60]}. Known: {', '.join(NAMES)}.")
+            raise Invalid.field(f"choices.{place}", f"Not a field of a choice: {printable(min(map(str, unknown)))}. Known: {', '.join(NAMES)}.")
         if row["take"] == VALUE and "value" not in row:
             raise Invalid.field(f"choices.{place}.value", "Give the value to write.")
+        if problem := json_problem(row.get("value")):
+            raise Invalid.field(f"choices.{place}.value", problem)
     return list(choices)
 
 

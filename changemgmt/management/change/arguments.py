@@ -13,7 +13,7 @@ from changemgmt.changes.models import Item, Scale, Type
 from changemgmt.execution.models import Task
 from changemgmt.preview.rebasing import TAKES
 
-from . import approving, asking, doing, inviting, items, overriding, queueing, rebasing, record
+from . import approving, asking, doing, inviting, items, overriding, queueing, rebasing, record, sandboxing
 from .call import Call
 
 Act = Callable[[Call], None]
@@ -90,6 +90,15 @@ def add_content(act: Callable[..., ArgumentParser]) -> None:
             verb.add_argument("id", type=int)
         if name == "add":
             add_item_options(verb)
+    box = act("sandbox", sandboxing.sandbox, "the architecture as it would be: show things, or take edited ones over as items")
+    parts = box.add_subparsers(dest="act", required=True)
+    shown = parts.add_parser("show", help="what the change touches, and further things by their keys, as JSON")
+    common(shown, writes=False, inner=True)
+    shown.add_argument("--component", action="append", metavar="KEY")
+    shown.add_argument("--relation", action="append", metavar="KEY")
+    taken = parts.add_parser("capture", help="the things of a file as items: what `show` or the export wrote, edited")
+    common(taken, writes=True, inner=True)
+    taken.add_argument("file", type=Path, metavar="FILE")
     plan = act("plan", items.plan, "the plan: show it, or write it")
     plan.add_argument("--file", type=Path, help="the plan whole, as JSON")
     plan.add_argument("--window", metavar="START/END", help="the requested window")

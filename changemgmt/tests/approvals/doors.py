@@ -351,6 +351,7 @@ DECIDES_NOTHING: dict[str, str] = {
         api/v1/changes/<str:number>/attachments/<int:pk>/download/ approvals/ approvals/<int:seat>/ approvals/coverage/ audit/overrides/
         changes/<str:number>/ changes/<str:number>/attachments/<uuid:uuid>/ changes/<str:number>/preview/state/ changes/<str:number>/impact/export/
         changes/<str:number>/preview/stacked/ changes/<str:number>/sandbox/ changes/<str:number>/sandbox/component/
+        api/v1/changes/<str:number>/sandbox/
     """,
     "It says who may vote, not what; tests of its own show who may say so.": """
         api/v1/approvals/<int:pk>/claim/ api/v1/approvals/<int:pk>/release/ api/v1/approvals/<int:pk>/reassign/
@@ -382,6 +383,7 @@ DECIDES_NOTHING: dict[str, str] = {
         api/v1/changes/<str:number>/assessment/ api/v1/changes/<str:number>/impact/ api/v1/changes/<str:number>/preview/
         api/v1/changes/<str:number>/preview/cancel/ changes/<str:number>/preview/cancel/
         api/v1/changes/<str:number>/preview/rebase/ changes/<str:number>/preview/rebase/
+        api/v1/changes/<str:number>/sandbox/capture/
         api/v1/changes/<str:number>/comments/ api/v1/changes/<str:number>/attachments/ api/v1/changes/<str:number>/attachments/<int:pk>/
         api/v1/changes/<str:number>/links/ api/v1/changes/<str:number>/links/<int:pk>/
         api/v1/changes/<str:number>/watchers/ api/v1/changes/<str:number>/watchers/<str:username>/
@@ -404,7 +406,7 @@ COMMANDS_DECIDE_NOTHING: dict[str, str] = {
     "It answers what is there.": "list show export preview impact windows gate assess queue blockers",
     "It says who may vote, not what.": "claim release reassign guests",
     "It takes a decision back; it never makes one.": "withdraw",
-    "It writes content.": "items plan rebase",
+    "It writes content.": "items plan rebase sandbox",
     "It meets obligations.": "evidence accept",
     "It carries out what was decided.": "schedule execute step review",
 }
