@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from changemgmt.accounts.models import OrgUnit
 from changemgmt.architecture.models import Component, ComponentType, Layer
 from changemgmt.architecture.rules import merge_patch
+from changemgmt.core.reading import once
 from changemgmt.preview.capture import patch_between
 
 from .record_form import Words, one_of, short, split_words
@@ -24,14 +25,17 @@ PLAIN = ("name", "type", "layer", "owner", "org_unit", "criticality", "users", "
 SPARE_ROWS = 2
 
 
+@once
 def component_types() -> list[tuple[str, str]]:
     return [(name, name) for name in ComponentType.objects.values_list("name", flat=True)]
 
 
+@once
 def layers() -> list[tuple[str, Label]]:
     return [("", _("As its type says")), *((name, name) for name in Layer.objects.values_list("name", flat=True))]
 
 
+@once
 def units() -> list[tuple[str, Label]]:
     return [("", _("None")), *OrgUnit.objects.values_list("slug", "name")]
 
@@ -101,9 +105,13 @@ class ComponentForm(forms.Form):
         names = [row["name"] for row in self.rows if row["name"] and not row["gone"]]
         if len(names) != len(set(names)):
             raise forms.ValidationError(_("Two attributes have the same name."))
-        if not self.errors and not self.creating and not self.data_of_item():
+        if not self.errors and self.says_nothing():
             raise forms.ValidationError(_("Nothing differs from how it is now: change a field."))
         return self.cleaned_data
+
+    def says_nothing(self) -> bool:
+        """Whether there would be no item by it."""
+        return not self.creating and not self.data_of_item()
 
     def take(self, refusal: DomainError | None) -> None:
         """Put the verb's messages at their fields and rows."""
@@ -145,11 +153,18 @@ def typed_row(data: Any, n: int, live: dict[str, Any]) -> dict[str, Any]:
     text = data.get(f"attr-value-{n}", "").replace("\r\n", "\n")
     gone = bool(data.get(f"attr-gone-{n}"))
     made = row(n, name, live.get(name), None, gone, name in live)
-    return made | {"text": text, "parsed": read_value(text, live.get(name)) if name in live else read_value(text, "")}
+    return made | {"text": text, "lines": lines_of(text), "parsed": read_value(text, live.get(name)) if name in live else read_value(text, "")}
 
 
 def row(n: int, name: str, now: Any, value: Any, gone: bool, known: bool) -> dict[str, Any]:
-    return {"n": n, "name": name, "now": now, "text": written_value(value), "parsed": value, "gone": gone, "known": known, "errors": []}
+    text = written_value(value)
+    lines = lines_of(text)
+    return {"n": n, "name": name, "now": now, "text": text, "lines": lines, "parsed": value, "gone": gone, "known": known, "errors": []}
+
+
+def lines_of(text: str) -> int:
+    """How many lines a field for this text has: one line would lose the ends of the others."""
+    return min(text.count("\n") + 1, 12)
 
 
 def written_value(value: Any) -> str:

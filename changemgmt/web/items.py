@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -12,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from changemgmt.architecture.models import Component, RelationType
 from changemgmt.architecture.queries import cascade, component, component_image, images, relations_at, search
+from changemgmt.architecture.rules import RELATION_END
 from changemgmt.changes.models import Change, Item
 from changemgmt.changes.queries import visible
 from changemgmt.core.diff import Difference, differences
@@ -93,6 +95,19 @@ def back(number: str) -> str:
     return f"/changes/{number}/edit/?part=items"
 
 
+def inside(request: PageRequest) -> bool:
+    """Whether the person came from the sandbox of the change, and goes back there."""
+    return request.GET.get("sandbox") == "1"
+
+
+def after(request: PageRequest, number: str, key: str) -> str:
+    """Where it goes on once something is part of the change: to the component in the sandbox, or to the items."""
+    if not inside(request):
+        return back(number)
+    query = urlencode({"key": key})
+    return f"/changes/{number}/sandbox/" if key.startswith(RELATION_END) else f"/changes/{number}/sandbox/component/?{query}"
+
+
 @page()
 def add(request: PageRequest, number: str) -> HttpResponse:
     """Search the component to change."""
@@ -141,7 +156,7 @@ def component_page(request: PageRequest, change: Change, live: dict[str, Any] | 
     if request.method == "POST" and form.is_valid():
         saved, refusal = attempt(request, lambda: write(request, change, form, item))
         if saved:
-            return done(request, _("%(name)s is part of the change.") % {"name": form.display_name}, back(change.number))
+            return done(request, _("%(name)s is part of the change.") % {"name": form.display_name}, after(request, change.number, form.key))
         form.take(refusal)
     invalid = bool(form.errors) and refusal is None
     context = {
@@ -151,6 +166,7 @@ def component_page(request: PageRequest, change: Change, live: dict[str, Any] | 
         "item": item,
         "problem": refusal,
         "relations": relations_of(live["key"], change) if live else [],
+        "inside": inside(request),
     }
     return render(request, "changes/item_component.html", context, status=400 if invalid else refused_status(request, refusal))
 
@@ -234,10 +250,11 @@ def create_relation(request: PageRequest, number: str) -> HttpResponse:
         }
         saved, refusal = attempt(request, lambda: edit.add_items(number, [item], actor=request.user, now=request.now, seen=seen_of(request)))
         if saved:
-            return done(request, _("The relation is part of the change."), back(number))
+            return done(request, _("The relation is part of the change."), after(request, number, chosen["source"]))
     context = {
         "change": change,
         "chosen": chosen,
+        "inside": inside(request),
         "types": RelationType.objects.all(),
         "ends": [(side, label, ends_for(change, chosen, side)) for side, label in (("source", _("From")), ("target", _("To")))],
         "problem": refusal,

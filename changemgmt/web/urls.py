@@ -30,6 +30,7 @@ from . import (
     relations,
     risk,
     sandbox,
+    sandbox_edit,
     schedule,
     second_factor,
 )
@@ -58,6 +59,10 @@ urlpatterns = [
     path(f"{N}preview/rebase/", rebase.rebase, name="change-rebase"),
     path(f"{N}sandbox/", sandbox.sandbox, name="sandbox"),
     path(f"{N}sandbox/component/", sandbox.component, name="sandbox-component"),
+    path(f"{N}sandbox/component/edit/", sandbox_edit.component, name="sandbox-component-edit"),
+    path(f"{N}sandbox/relation/", sandbox_edit.relation, name="sandbox-relation"),
+    path(f"{N}sandbox/remove/", sandbox_edit.remove, name="sandbox-remove"),
+    path(f"{N}sandbox/back/", sandbox_edit.back, name="sandbox-back"),
     path(f"{N}schedule/", schedule.schedule, name="change-schedule"),
     path(f"{N}do/schedule/", schedule.schedule),
     path(f"{N}do/<slug:name>/", acts.act, name="change-act"),

@@ -384,6 +384,8 @@ DECIDES_NOTHING: dict[str, str] = {
         api/v1/changes/<str:number>/preview/cancel/ changes/<str:number>/preview/cancel/
         api/v1/changes/<str:number>/preview/rebase/ changes/<str:number>/preview/rebase/
         api/v1/changes/<str:number>/sandbox/capture/
+        changes/<str:number>/sandbox/component/edit/ changes/<str:number>/sandbox/relation/ changes/<str:number>/sandbox/remove/
+        changes/<str:number>/sandbox/back/
         api/v1/changes/<str:number>/comments/ api/v1/changes/<str:number>/attachments/ api/v1/changes/<str:number>/attachments/<int:pk>/
         api/v1/changes/<str:number>/links/ api/v1/changes/<str:number>/links/<int:pk>/
         api/v1/changes/<str:number>/watchers/ api/v1/changes/<str:number>/watchers/<str:username>/
