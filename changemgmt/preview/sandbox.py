@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db.models import QuerySet
+
 from changemgmt.architecture.catalogue import FALLBACK_LAYER
 from changemgmt.architecture.models import ComponentType, Relation
 from changemgmt.architecture.queries import component_image, current_revision, images, relation_image, relations_of, search
@@ -17,6 +19,7 @@ from changemgmt.changes.models import Change, Item
 from changemgmt.core.errors import NotFound
 
 from .drift import live_of, proposal_of
+from .models import AppliedItem
 from .rules import Proposal, overlaid, same
 
 Key = tuple[str, str]
@@ -95,9 +98,15 @@ def mark_of(image: Image) -> str:
     return "" if same(image.before, image.after) else MARKS[image.operation]
 
 
+def waiting(change: Change) -> QuerySet[Item]:
+    """The items that are not applied: what is applied is live."""
+    applied = AppliedItem.objects.filter(change=change, reverted_in=None).values("item_id")
+    return Item.objects.filter(change=change).exclude(pk__in=applied).order_by("position", "pk")
+
+
 def sandbox_of(change: Change) -> Sandbox:
     """What the items of a change make of the live things of this moment."""
-    proposals = [proposal_of(item) for item in change.items.all()]
+    proposals = [proposal_of(item) for item in waiting(change)]
     live = live_of(proposals)
     found = [overlaid(proposal, live[proposal.object].get(proposal.key)) for proposal in proposals]
     complete = _completed(found)
@@ -128,7 +137,7 @@ def listed(sandbox: Sandbox, wanted: Wanted, *, start: int, size: int) -> Found:
     if room and not wanted.touched:
         narrowed = {name: [value] for name in ("layer", "type") if (value := getattr(wanted, name))}
         others = search(q=wanted.q, owner=wanted.owner, status=wanted.status, **narrowed)  # type: ignore[arg-type]  # lists, as it takes them
-        spoken_of = Item.objects.filter(change=sandbox.change, object=COMPONENT).values("key")
+        spoken_of = waiting(sandbox.change).filter(object=COMPONENT).order_by().values("key")
         begin = max(0, start - len(own))
         page += [Row(component_image(row)) for row in others.exclude(key__in=spoken_of)[begin : begin + room]]
     return Found(page[:size], len(page) > size)

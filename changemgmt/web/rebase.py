@@ -70,12 +70,25 @@ def choices_of(data: Any, conflicts: list[dict[str, Any]]) -> list[dict[str, Any
     if data.get("all"):
         return []
     found = []
-    for n, conflict in enumerate(conflicts):
-        named = {name: conflict[name] for name in ("object", "key", "field")}
-        if take := data.get(f"take-{n}"):
-            more = {"value": value_of(conflict, data.get(f"value-{n}", ""))} if take == VALUE else {}
-            found.append(named | {"take": take} | more)
+    for number, group in enumerate(by_thing(conflicts)):
+        if take := data.get(f"thing-{number}"):
+            found.append({"object": group[0][1]["object"], "key": group[0][1]["key"], "take": take})
+        else:
+            found += [choice for n, conflict in group if (choice := choice_at(n, conflict, data))]
     return found
+
+
+def by_thing(conflicts: list[dict[str, Any]]) -> list[list[tuple[int, dict[str, Any]]]]:
+    """The conflicts with their numbers, those of one component or relation together."""
+    numbered = enumerate(conflicts)
+    return [list(group) for _thing, group in groupby(numbered, key=lambda entry: (entry[1]["object"], entry[1]["key"]))]
+
+
+def choice_at(n: int, conflict: dict[str, Any], data: Any) -> dict[str, Any] | None:
+    """What was chosen at one conflict."""
+    take = data.get(f"take-{n}")
+    more = {"value": value_of(conflict, data.get(f"value-{n}", ""))} if take == VALUE else {}
+    return {name: conflict[name] for name in ("object", "key", "field")} | {"take": take} | more if take else None
 
 
 def value_of(conflict: dict[str, Any], text: str) -> Any:
@@ -87,10 +100,16 @@ def value_of(conflict: dict[str, Any], text: str) -> Any:
 def things_of(conflicts: list[dict[str, Any]], typed: Any) -> list[dict[str, Any]]:
     """The conflicts by the component or relation they are about, with their choices in words."""
     names = component_names({conflict["key"] for conflict in conflicts})
-    rows = [row_of(n, conflict, typed) for n, conflict in enumerate(conflicts)]
     return [
-        {"object": object, "key": key, "name": names.get(key, key), "rows": list(group)}
-        for (object, key), group in groupby(rows, key=lambda row: (row["object"], row["key"]))
+        {
+            **{name: group[0][1][name] for name in ("object", "key")},
+            "n": number,
+            "name": names.get(group[0][1]["key"], group[0][1]["key"]),
+            "takes": len(group) > 1,
+            "take": typed.get(f"thing-{number}", ""),
+            "rows": [row_of(n, conflict, typed) for n, conflict in group],
+        }
+        for number, group in enumerate(by_thing(conflicts))
     ]
 
 

@@ -17,7 +17,7 @@ from changemgmt.core.diff import differences
 from changemgmt.core.reading import reading
 from changemgmt.lifecycle.edit.editing import may_edit
 from changemgmt.preview.layout import Edge, Vertex, layout
-from changemgmt.preview.sandbox import ADDED, CHANGED, MARKS, MOST_RELATIONS, REMOVED, Row, Tie, Wanted, listed, mark_of, sandbox_of, ties_of
+from changemgmt.preview.sandbox import ADDED, CHANGED, MOST_RELATIONS, REMOVED, Row, Tie, Wanted, listed, mark_of, sandbox_of, ties_of
 
 from .architecture import SIZE, ComponentFilters, at_page, page_number
 from .base import PageRequest, page
@@ -26,6 +26,7 @@ from .impact import layer_label, layer_order
 if TYPE_CHECKING:
     from changemgmt.changes.models import Change
 
+RELATION_WORDS = {ADDED: lambda: _("new relation"), CHANGED: lambda: _("relation changed"), REMOVED: lambda: _("relation removed")}
 LOOKS = {ADDED: "ok", CHANGED: "acc", REMOVED: "bad", "": ""}
 
 
@@ -132,8 +133,7 @@ def picture_of(change: Change, row: Row, ties: list[Tie]) -> dict[str, Any] | No
     vertices = [vertex(row, "changed"), *(vertex(tie.other, "direct") for tie in near.values() if tie.other)]
     edges = [edge(row.image["key"], tie) for tie in near.values()]
     drawn = layout(vertices, edges, layer_order())
-    marks = {key: words_of(tie.mark or (tie.other.mark if tie.other else "")) or tie.image["type"] for key, tie in near.items()}
-    nodes = [node_of(change, node, marks.get(node["key"])) for node in drawn["nodes"]]
+    nodes = [node_of(change, node, near.get(node["key"])) for node in drawn["nodes"]]
     bands = [band | {"label": layer_label(band["layer"]), "text": band["y"] + 18} for band in drawn["bands"]]
     sentence = _("%(name)s and %(count)d neighbours by layer") % {"name": row.image["name"] or row.image["key"], "count": len(near)}
     return drawn | {"nodes": nodes, "bands": bands, "sentence": sentence}
@@ -150,8 +150,9 @@ def edge(key: str, tie: Tie) -> Edge:
     return Edge(source, target, tie.mark or "context")
 
 
-def node_of(change: Change, node: dict[str, Any], words: str | None) -> dict[str, Any]:
-    """A node with its words, and where it leads; the component itself has none of a neighbour's."""
-    look = "chg" if words is None else "chg" if words in map(words_of, MARKS.values()) else ""
+def node_of(change: Change, node: dict[str, Any], tie: Tie | None) -> dict[str, Any]:
+    """A node with its words, and where it leads; what becomes of a neighbour goes before what becomes of the relation to it."""
+    becomes = words_of(tie.other.mark) if tie and tie.other else ""
+    words = becomes or (RELATION_WORDS[tie.mark]() if tie and tie.mark else tie.image["type"] if tie else _("this component"))
     places = {"tx": node["x"] + 10, "ty": node["y"] + 18, "sy": node["y"] + 34}
-    return node | places | {"look": look, "words": words or _("this component"), "href": address(change, node["key"])}
+    return node | places | {"look": "chg" if tie is None or becomes else "", "words": words, "href": address(change, node["key"])}

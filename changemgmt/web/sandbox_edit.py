@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
-from changemgmt.architecture.queries import current_revision
+from changemgmt.architecture.queries import current_revision, images
 from changemgmt.architecture.rules import COMPONENT, OBJECTS, RELATION, Image
 from changemgmt.changes.models import Change
 from changemgmt.changes.queries import visible
@@ -127,9 +127,17 @@ def remove(request: PageRequest, number: str) -> HttpResponse:
         "object": object,
         "key": key,
         "name": shown.get("name") or key,
-        "going": sorted(name for thing, name in going if (thing, name) != (object, key)),
+        "going": in_words(box, [name for thing, name in going if (thing, name) != (object, key)]),
     }
     return drawn(request, "remove", change, refusal, more)
+
+
+def in_words(box: Sandbox, keys: list[str]) -> list[dict[str, str]]:
+    """Those of these relations that would be there, with their ends by name."""
+    live = images(RELATION, [key for key in keys if (RELATION, key) not in box.touched])
+    shown = live | {key: image.after for key in keys if (image := box.touched.get((RELATION, key))) and image.after}
+    names = component_names({row[side] for row in shown.values() for side in ("source", "target")}) | names_in(box)
+    return [{"type": row["type"], **{side: names.get(row[side], row[side]) for side in ("source", "target")}} for _, row in sorted(shown.items())]
 
 
 @page("POST")

@@ -71,6 +71,14 @@ def test_one_button_takes_one_side_for_all(moved, cast):
     assert change.items.get().data["owner"] == "max"
 
 
+def test_one_choice_goes_for_a_whole_component(moved, cast):
+    change, _ = moved
+    client, path = browse(cast.rita), f"/changes/{change.number}/preview/rebase/"
+    assert client.post(path, form(client, path) | {"thing-0": "nonsense"}).status_code == 400
+    assert client.post(path, form(client, path) | {"thing-0": "proposed", "take-0": "merged", "take-1": "live"}).status_code == 302
+    assert change.items.get().data == {"owner": "max", "users": 5, "attributes": {"runbook": "call the duty DBA by day"}}
+
+
 def test_the_page_keeps_what_was_chosen_where_something_is_wrong_and_shows_anew_what_moved_again(moved, cast, now):
     change, _ = moved
     client, path = browse(cast.rita), f"/changes/{change.number}/preview/rebase/"

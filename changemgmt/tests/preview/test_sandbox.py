@@ -84,6 +84,8 @@ def test_what_the_sandbox_shows_is_what_there_is_once_applied(shop, change_of): 
     assert {key: {row.key for row in relations_at([key])} for key in shown} == shown
     assert {key: images("component", [key]).get(key) for key in would_be} == would_be
     assert {mark for _, mark in found(change)} == {""}
+    apply_operations([Operation("update", "component", "shop", data={"name": "Later"})], actor="ada", now=NOW)
+    assert {mark for _, mark in found(change)} == {""} and sandbox_of(change).touched == {}
 
 
 @pytest.mark.parametrize("count", [5, 400])
