@@ -161,7 +161,7 @@ def _is_end(side: str, text: str) -> Q:
 
 def component(key: str) -> Component:
     """The component of this key, or NotFound."""
-    found = components().filter(key=key).first()
+    found = None if "\0" in key else components().filter(key=key).first()  # no database stores a NUL
     if found is None:
         raise NotFound(f"There is no component {key!r}.")
     return found
@@ -169,7 +169,7 @@ def component(key: str) -> Component:
 
 def relation(key: str) -> Relation:
     """The relation of this key, or NotFound."""
-    found = relations().filter(key=key).first()
+    found = None if "\0" in key else relations().filter(key=key).first()  # no database stores a NUL
     if found is None:
         raise NotFound(f"There is no relation {key!r}.")
     return found

@@ -12,6 +12,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from changemgmt.architecture.catalogue import FALLBACK_LAYER
+from changemgmt.architecture.fields import key_problem
 from changemgmt.architecture.models import ComponentType, Relation
 from changemgmt.architecture.queries import component_image, current_revision, images, relation_image, relations_of, search
 from changemgmt.architecture.rules import COMPONENT, CREATE, DELETE, RELATION, UPDATE, Image, end_of, ends
@@ -58,6 +59,8 @@ class Sandbox:
 
     def at(self, object: str, key: str) -> Image:
         """A thing live and as it would be; NotFound where it is neither."""
+        if key_problem(object, key):
+            raise NotFound("There is no such key, nor can there be.")
         found = self.touched.get((object, key))
         if found is None:
             live = images(object, [key]).get(key)
