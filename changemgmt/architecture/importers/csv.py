@@ -7,7 +7,7 @@ import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 from changemgmt.core.errors import Invalid
 
@@ -25,6 +25,7 @@ STAND_INS = {
 }
 DEFAULT_TYPES = {"nodes": "component", "edges": "association"}
 LONGEST_CELL = 1_000_000
+LONGEST_ROW = 8_000_000
 
 
 def read(files: Sequence[File], options: Options) -> Iterator[Record]:
@@ -58,11 +59,30 @@ def _told_by_columns(files: Sequence[File]) -> dict[str, list[File]]:
     return found
 
 
+class _Lines:
+    """The lines of a table, of which no row may grow beyond a limit: a quote that is never closed would make one of the whole file."""
+
+    def __init__(self, file: File, text: IO[str]) -> None:
+        self.file, self.text = file, text
+        self.number = self.length = 0
+
+    def __iter__(self) -> Iterator[str]:
+        while line := self.text.readline(LONGEST_ROW):
+            self.number += 1
+            self.length += len(line)
+            if self.length >= LONGEST_ROW:
+                raise Invalid.field(
+                    "file", f"{self.file.name} has a row of more than {LONGEST_ROW // 1_000_000} million characters (line {self.number})."
+                )
+            yield line
+
+
 def _rows(file: File) -> Iterator[tuple[int, list[str]]]:
     """Rows with their line number, or Invalid where the text is no UTF-8 or no CSV."""
     csv.field_size_limit(LONGEST_CELL)
     with file.open() as stream:
-        reader = csv.reader(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""), strict=True)
+        lines = _Lines(file, io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""))
+        reader = csv.reader(iter(lines), strict=True)
         while True:
             try:
                 row = next(reader)
@@ -72,6 +92,7 @@ def _rows(file: File) -> Iterator[tuple[int, list[str]]]:
                 raise Invalid.field("file", f"{file.name} is not UTF-8 (near line {reader.line_num + 1}).") from None
             except csv.Error as error:
                 raise Invalid.field("file", f"{file.name} is no CSV: {error} (line {reader.line_num}).") from None
+            lines.length = 0
             yield reader.line_num, row
 
 

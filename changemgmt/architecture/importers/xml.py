@@ -17,7 +17,7 @@ from .records import File
 
 DEEPEST = 200
 PIECE = 1 << 16
-# Bounds of what one file may cost: elements that are held, the characters in them, and bytes of a single tag or comment.
+# Bounds of what one file may cost: its elements, the characters in those that are held, and bytes of a single tag or comment.
 MOST_ELEMENTS = 1_500_000
 MOST_TEXT = 128 * 1024 * 1024
 LONGEST_TOKEN = 4 * 1024 * 1024
@@ -81,10 +81,11 @@ class _Handler(ContentHandler):
         if len(self.path) > DEEPEST:
             raise SAXParseException(f"nested more than {DEEPEST} deep", None, self._locator)
         path = () if self.open else tuple(self.path)
+        self._weigh(1, 0)
         if path and (len(path) == 1 or not self.wanted(path)):
             self.container(path, values)
         else:
-            self._weigh(1, sum(map(len, values.values())))
+            self._weigh(0, sum(map(len, values.values())))
             element = Element(name, values, self._locator.getLineNumber() or 0, depth=len(self.path))
             if self.open:
                 self.open[-1].children.append(element)

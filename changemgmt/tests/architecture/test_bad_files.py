@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import lzma
+import time
 import tracemalloc
 
 import pytest
@@ -190,6 +191,72 @@ def test_a_large_json_file_is_left_beyond_its_limit(bring, write_file, monkeypat
     monkeypatch.setattr(jsontext, "LARGEST", 1024 * 1024)
     path = write_file("file.json.gz", gzip.compress(HEADS[form].encode() + b" " * BLANKS))
     assert peak_of(lambda: refused(bring, path, form, "larger than 1 MB")) < 16 * 1024 * 1024
+
+
+# --- 100 MB ---
+
+FILLED = 100 * 1024 * 1024
+LARGE = [
+    ("csv", "nodes.csv", b"key,type\n", b"x", b"\n", "row of more than 8 million characters.*line 2"),
+    ("csv", "nodes.csv", b"key,type\n", b'"a\n",', b"\n", "row of more than 8 million characters.*line [0-9]+"),
+    ("csv", "nodes.csv", b"key,type\n", b"\x00", b"\n", "NUL|row of more than"),
+    ("json", "a.json", b'{"components": [', b" ", b"}", r"line 1, column \d+"),
+    ("json", "a.json", b'{"components": ["', b"x", b'"', r"line 1, column \d+"),
+    ("terraform_state", "a.json", b'{"format_version": "1.0", "values": [', b"\n", b"}", r"line \d+, column 1"),
+    ("cyclonedx", "a.json", b'{"bomFormat": "CycloneDX", "components": [', b" ", b"}", r"line 1, column \d+"),
+    ("cyclonedx", "a.xml", b"<bom>", b" ", b"</bon>", "line 1"),
+    ("archimate", "a.xml", b"<model identifier='m'>", b" ", b"</models>", "line 1"),
+    ("archimate", "a.xml", b"<model identifier='m'>", b"\x00", b"</model>", "line 1"),
+    ("archi", "a.archimate", b"<model id='m'>", b"\n<a/>", b"</models>", r"more than 1,500,000 elements.*line \d+"),
+    ("archi", "a.archimate", b"<model id='m'><!--", b"x", b"--></model>", "tag or comment of more than 4 MB"),
+    ("backstage", "a.yaml", b"kind: ", b"x", b"\n", "larger than 10 MB"),
+    ("compose", "a.yaml", b"services:\n", b" ", b"\n", "larger than 10 MB"),
+]
+
+
+@pytest.mark.parametrize(("form", "name", "head", "filling", "end", "says"), LARGE, ids=range(len(LARGE)))
+def test_100_mb_of_any_format_are_refused_in_bounded_memory_and_time(bring, write_file, form, name, head, filling, end, says):
+    piece = filling * (1024 * 1024 // len(filling))
+    path = write_file(name, head)
+    with path.open("ab") as file:
+        for _ in range(FILLED // len(piece) + 1):
+            file.write(piece)
+        file.write(end)
+    began = time.process_time()
+    if len(filling) == 1:
+        # A JSON text is held as bytes, then as text.
+        assert peak_of(lambda: refused(bring, path, form, f"{name}.*{says}")) < 4 * FILLED
+    else:
+        # Watching the memory of millions of small pieces would take longer than reading them.
+        refused(bring, path, form, f"{name}.*{says}")
+    assert time.process_time() - began < 60
+    path.unlink()
+
+
+# --- the wrong format ---
+
+SOUND = {
+    "archi": ("a.archimate", "<model id='m'><folder name='f'><element xsi:type='archimate:Node' id='a'/></folder></model>"),
+    "archimate": ("a.xml", "<model identifier='m'><elements><element identifier='a' xsi:type='Node'/></elements></model>"),
+    "backstage": ("a.yaml", "apiVersion: backstage.io/v1\nkind: Component\nmetadata: {name: a}\nspec: {}\n"),
+    "terraform_state": ("a.json", json.dumps({"version": 4, "resources": []} | {"serial": 1})),
+    "compose": ("compose.yaml", "services: {a: {image: b}}\n"),
+    "cyclonedx": ("a.json", '{"bomFormat": "CycloneDX", "specVersion": "1.5", "components": [{"type": "library", "name": "a"}]}'),
+    "csv": ("nodes.csv", "key,type\na,Node\n"),
+    "json": ("a.json", '{"components": [{"key": "a", "type": "Node"}], "relations": []}'),
+}
+SAME = {"archi", "archimate"}  # which of the two it is, its root says
+
+
+@pytest.mark.parametrize("form", SOUND)
+@pytest.mark.parametrize("other", SOUND)
+def test_a_file_of_another_format_is_refused_in_words_whatever_it_is_called(bring, write_file, form, other):
+    name, content = SOUND[form][0], SOUND[other][1].replace("<model ", "<model xmlns:xsi='http://www.w3.org/2001/XMLSchema-instance' ")
+    for called in (name, SOUND[other][0]):
+        if form == other or {form, other} == SAME:
+            bring(write_file(called, content), form, apply=False)
+        else:
+            refused(bring, write_file(called, content), form, r"\w+ .*\w")
 
 
 # --- what is odd within a good file ---
