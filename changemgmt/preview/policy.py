@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from changemgmt.architecture.rules import COMPONENT, DELETE
@@ -33,7 +34,7 @@ class Policy:
     message: str = ""
     id: int = 0
 
-    @property
+    @cached_property
     def asks(self) -> set[str]:
         """The fields it asks for."""
         return uses(self.applies_when) | uses(self.must)
