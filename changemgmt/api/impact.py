@@ -17,8 +17,6 @@ from changemgmt.lifecycle.ask_impact import ask_impact, cancel_impact, how_far, 
 from .base import Resource, StrictSerializer, Text, Whole
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rest_framework.request import Request
     from rest_framework.response import Response
 
@@ -92,26 +90,28 @@ class Impact(Resource):
         return self.answer(answered(found, limit))
 
 
-class AskedImpact(Resource):
-    """The answer to what one has asked, or how far it is. Kept for a day, for who asked."""
-
-    parameters: ClassVar[Sequence[str]] = ("limit",)
-    answers: ClassVar = {"GET": EITHER}
+class OfQuestion(Resource):
+    """What is about a question one has asked."""
 
     def find(self) -> None:
         self.asked = question_of(self.kwargs["id"], actor=self.user)
+
+
+class AskedImpact(OfQuestion):
+    """The answer to what one has asked, or how far it is. Kept for a day, for who asked."""
+
+    parameters: ClassVar = ("limit",)
+    answers: ClassVar = {"GET": EITHER}
 
     def get(self, request: Request, id: int) -> Response:
         limit = limit_of(request)
         return self.answer(answered(self.asked.result, limit) if self.asked.result else waiting(self.asked))
 
 
-class CancelImpact(AskedImpact):
+class CancelImpact(OfQuestion):
     """Stop computing an answer. 200 when that is done, 202 when it stops at the next step."""
 
-    parameters: ClassVar = ()
     answers: ClassVar = {"POST": ImpactAskedShape}
-    http_method_names = ["post"]
 
     def post(self, request: Request, id: int) -> Response:
         if request.data:

@@ -154,25 +154,28 @@ class Imports(Resource):
         return found | {"mode": found["mode"] or "preview", "create_types": create == "true", "mapping": mapping_of(text) if text else {}}
 
 
-class OneImport(Resource):
+class OfImport(Resource):
+    """What is about one import."""
+
+    def find(self) -> None:
+        self.run = existing(ImportRun.objects.filter(pk=self.kwargs["id"]).first(), "There is no such import.")
+
+
+class OneImport(OfImport):
     """One import and its report."""
 
     roles: ClassVar = {"GET": (*EDITORS, "auditor")}
     answers: ClassVar = {"GET": RunShape}
 
-    def find(self) -> None:
-        self.run = existing(ImportRun.objects.filter(pk=self.kwargs["id"]).first(), "There is no such import.")
-
     def get(self, request: Request, id: int) -> Response:
         return self.answer(shown(self.run))
 
 
-class CancelImport(OneImport):
+class CancelImport(OfImport):
     """Stop an import: nothing of it is imported. 200 when that is done, 202 when it stops at the next step."""
 
     roles: ClassVar = {"POST": EDITORS}
     answers: ClassVar = {"POST": RunShape}
-    http_method_names = ["post"]
 
     def post(self, request: Request, id: int) -> Response:
         if request.data:
