@@ -26,14 +26,14 @@ from .move import move
 from .prepare import at_once, bring_up_to_date, has_preview, is_prepared, prepare
 from .rights import settle_rights
 
-WAIT_SECONDS = 300.0
+WAIT_SECONDS = 20.0
 """For so long a review waits for a preview that somebody else computes; the sweep takes it up after that."""
 
 
-def review(number: str, *, now: datetime, actor: User | None = None) -> Change:
+def review(number: str, *, now: datetime, actor: User | None = None, patience: float = WAIT_SECONDS) -> Change:
     """Carry a submitted or amended change as far as it goes by itself. Asked again, it changes nothing.
 
-    What is missing of its preview is computed first; where somebody computes it already, their result is waited for.
+    What is missing of its preview is computed first; where somebody computes it already, their result is waited for, up to `patience` seconds.
     """
 
     def settle(change: Change, computed: Computed | None) -> None:
@@ -47,7 +47,7 @@ def review(number: str, *, now: datetime, actor: User | None = None) -> Change:
         else:
             renew_round(change, actor=actor, now=now, reason="computed", by_task=True)
 
-    compute_aside(number, needed=lambda change: waits(change) and not has_preview(change), settle=settle, now=now, patience=WAIT_SECONDS)
+    compute_aside(number, needed=lambda change: waits(change) and not has_preview(change), settle=settle, now=now, patience=patience)
     return Change.objects.get(number=number)
 
 

@@ -3,6 +3,11 @@
 from django.db import migrations, models
 
 
+def call_cancelled_failed(apps, schema_editor):
+    """On the way back: the state has no room for the word."""
+    apps.get_model("changemgmt", "ImportRun").objects.filter(state="cancelled").update(state="failed")
+
+
 class Migration(migrations.Migration):
 
     dependencies = [
@@ -46,4 +51,5 @@ class Migration(migrations.Migration):
             name='state',
             field=models.CharField(choices=[('running', 'running'), ('done', 'done'), ('failed', 'failed'), ('cancelled', 'cancelled')], default='running', max_length=9),
         ),
+        migrations.RunPython(migrations.RunPython.noop, call_cancelled_failed),
     ]

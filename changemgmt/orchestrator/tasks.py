@@ -66,7 +66,7 @@ def sweep() -> None:
     rebase_open_changes()
     unasked = Change.objects.filter(state="in_review").exclude(rounds__outcome="pending")
     for number in (Change.objects.filter(state="submitted") | unasked).filter(imported=False).values_list("number", flat=True):
-        review(number, now=now)
+        review(number, now=now, patience=0)
 
 
 @shared_task

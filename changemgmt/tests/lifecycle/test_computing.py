@@ -10,6 +10,7 @@ from changemgmt.audit.models import Event
 from changemgmt.changes.models import Change, Preview
 from changemgmt.computations.actions import claim
 from changemgmt.computations.models import Computation
+from changemgmt.computations.queries import SILENCE
 from changemgmt.core.errors import NotPermitted, NotPossible
 from changemgmt.lifecycle import compute_aside as aside
 from changemgmt.lifecycle.compute_preview import ask_for_preview, cancel_preview, compute_asked, left_previews, may_cancel
@@ -246,6 +247,8 @@ def test_a_submitted_change_is_left_to_the_task_while_somebody_computes_it(cast,
     work = claim(computation_of(change.number))
     submit(change.number, actor=cast.rita, now=now, seen="*")
     assert Change.objects.get(pk=change.pk).state == "submitted"
+    tasks.sweep()  # waits for nobody
+    assert Change.objects.get(pk=change.pk).state == "submitted"
     work.end()
     review(change.number, now=now)
     assert Change.objects.get(pk=change.pk).state == "in_review"
@@ -295,3 +298,46 @@ def test_the_page_says_why_it_could_not_be_computed(cast, client, shop, now):
     Preview.objects.update(state="failed", error="ValueError: no such thing")
     client.force_login(cast.rita)
     assert "ValueError: no such thing" in client.get(f"/changes/{change.number}/preview/").content.decode()
+
+
+def rung(monkeypatch, task):
+    """What is handed to the broker for this task, in order."""
+    messages = []
+    monkeypatch.setattr(task, "delay", lambda **arguments: messages.append(arguments))
+    return messages
+
+
+def test_every_change_that_fell_stale_gets_a_message_of_its_own_and_a_lost_one_is_rung_again(cast, shop, now, monkeypatch):
+    messages = rung(monkeypatch, tasks.rebase_change)
+    open_ones = sorted(estate.approved(cast, now).number for _ in range(3))
+    tasks.rebase_open_changes(event_id=0)
+    assert messages == []
+    touch("shop/checkout", now)
+    tasks.rebase_open_changes(event_id=0)
+    assert sorted(message["number"] for message in messages) == open_ones
+    for message in messages[:2]:
+        tasks.rebase_change(**message)  # the third message is lost
+    lost = messages.pop()
+    messages.clear()
+    tasks.sweep()
+    assert messages == [lost]
+    tasks.rebase_change(**lost)
+    messages.clear()
+    tasks.sweep()
+    assert messages == []
+
+
+def test_what_is_owed_and_done_by_nobody_is_rung_for_every_ten_seconds_but_once(cast, shop, now, large, monkeypatch):
+    from config.celery import app
+
+    schedule = app.conf.beat_schedule["what a dead worker left undone"]
+    assert schedule["task"] == tasks.resume_computations.name and schedule["schedule"] + SILENCE.total_seconds() <= 45
+    messages = rung(monkeypatch, tasks.compute_preview)
+    change = estate.draft(cast, now)
+    ask_for_preview(change.number, actor=cast.rita, now=now)  # long ago by the clock of the tasks
+    Preview.objects.update(started_at=now - timedelta(days=365))
+    for _ in range(2):
+        tasks.resume_computations()
+    assert messages == [{"number": change.number}]
+    tasks.compute_preview(**messages[0])
+    assert state_of(change) == "ready"
