@@ -12,11 +12,10 @@ from changemgmt.architecture.effects import effects
 from changemgmt.architecture.graph import Graph
 from changemgmt.architecture.graphs import Live, live
 from changemgmt.architecture.impact import summed, trusted
-from changemgmt.architecture.models import Component, Layer
 from changemgmt.architecture.overlay import Bounds, Link, Node, Overlay, View
 from changemgmt.architecture.propagation import EdgeSeed, Reach, ranked, searches
-from changemgmt.architecture.queries import confirmed, images, portions
-from changemgmt.architecture.rules import COMPONENT, CREATE, DELETE, RELATION, UPDATE, Image, Severity, end_of, ends, severity
+from changemgmt.architecture.queries import confirmed, images
+from changemgmt.architecture.rules import COMPONENT, CREATE, DELETE, RELATION, UPDATE, Image, Severity, ends, severity
 from changemgmt.architecture.trust import CONFIRMED, seconds
 from changemgmt.changes.models import Change
 from changemgmt.core.canonical import digest
@@ -24,7 +23,7 @@ from changemgmt.core.canonical import digest
 from .checks import checks_of, in_order
 from .diff import diff_of_images
 from .drift import Base, base_of
-from .layout import Edge, Vertex, layout
+from .picture import picture
 from .policies import active_policies, policy_findings
 from .rules import Proposal, counts, overlaid
 
@@ -88,7 +87,7 @@ def compute(change: Change, *, now: datetime, progress: Progress = quiet) -> Com
         summary=summary,
         checks=checks,
         drift=[row.as_dict() for row in base.drift],
-        layout=picture(steps, listed, impact | {"affected": sure}),
+        layout=picture(steps, impact["affected"]),
         result_digest=digest({"diff": diff, "affected": [_reached_as(row) for row in impact["affected"]]}),
         reach=reach_rows(base.proposals, listed, steps, catalogue, ground.weights),
         images=tuple(steps),
@@ -210,61 +209,3 @@ def reach_rows(
             weight = severity_of(proposal, catalogue, (step.after or step.before or {}).get("type"), weights)
             rows[proposal.key] = (proposal.key, weight, True)
     return list(rows.values())
-
-
-# The picture.
-
-
-def picture(steps: Sequence[Image], reached: Sequence[Any], impact: Mapping[str, Any]) -> dict[str, Any]:
-    """The reach by layer: the strongest of each, what is changed, and the ends of changed relations."""
-    layers = list(Layer.objects.order_by("order", "name").values_list("name", flat=True))
-    states = {step.key: {CREATE: "added", UPDATE: "changed", DELETE: "removed"}[step.operation] for step in steps if step.object == COMPONENT}
-    affected = {row["key"]: row for row in impact["affected"]}
-    relation_steps = [(step, step.after or step.before or {}) for step in steps if step.object == RELATION and (step.after or step.before)]
-    shown = _strongest_by_layer(impact["affected"])
-    wanted = {*states, *(row["key"] for row in shown), *(key for _, image in relation_steps for object, key in ends(image) if object == COMPONENT)}
-    names = _names_of(wanted, steps)
-    vertices = [_vertex(key, names[key], states.get(key), affected.get(key)) for key in sorted(wanted) if key in names]
-    extra = [Vertex(row["key"], row["key"], row["layer"], "indirect", -1.0) for row in impact["affected"] if row["key"] not in wanted]
-    edges = [edge for row in shown for edge in _path_edges(row["path"])]
-    for step, image in relation_steps:
-        state = {CREATE: "added", UPDATE: "hit", DELETE: "removed"}[step.operation]
-        edges.append(Edge(end_of(image["source"])[1], end_of(image["target"])[1], state))
-    return layout([*vertices, *extra], edges, layers)
-
-
-def _strongest_by_layer(affected: Sequence[dict[str, Any]], most: int = 12) -> list[dict[str, Any]]:
-    seen: dict[str, int] = {}
-    chosen = []
-    for row in affected:
-        seen[row["layer"]] = seen.get(row["layer"], 0) + 1
-        if seen[row["layer"]] <= most:
-            chosen.append(row)
-    return chosen
-
-
-def _names_of(keys: set[str], steps: Sequence[Image]) -> dict[str, tuple[str, str]]:
-    """Name and layer by key, of live components and of those the change makes."""
-    found = {
-        key: (name, layer)
-        for portion in portions(sorted(keys))
-        for key, name, layer in Component.objects.filter(key__in=portion).values_list("key", "name", "layer__name")
-    }
-    return found | {
-        step.key: (step.after["name"], step.after["layer"]) for step in steps if step.object == COMPONENT and step.after and step.key in keys
-    }
-
-
-def _vertex(key: str, known: tuple[str, str], state: str | None, row: dict[str, Any] | None) -> Vertex:
-    name, layer = known
-    if state:
-        return Vertex(key, name, layer, state, 1.0)
-    if row is None:
-        return Vertex(key, name, layer, "context", 0.0)
-    return Vertex(key, name, layer, "direct" if row["distance"] == 1 else "indirect", row["score"])
-
-
-def _path_edges(path: Sequence[Mapping[str, str]]) -> Iterable[Edge]:
-    """The steps of an explaining path between components; relations on the way are passed through."""
-    stops = [step["key"] for step in path if not step["key"].startswith("relation:")]
-    return [Edge(one, two) for one, two in zip(stops, stops[1:], strict=False)]

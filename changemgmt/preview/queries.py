@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import F, OuterRef, QuerySet, Subquery
 
 from changemgmt.accounts.models import User
 from changemgmt.architecture.models import Revision
@@ -76,8 +76,8 @@ def moved_within(change: Change, revision: int) -> bool:
         return True
     if any(key.startswith(JUDGED) for key in touched) and Preview.objects.filter(change=change, impact__untrusted__gt=0).exists():
         return True
-    own = set(change.items.values_list("key", flat=True)) | set(change.reach.values_list("key", flat=True))
-    return bool(own & touched)
+    own = {item.key for item in change.items.all()}
+    return bool(own & touched) or bool(touched.intersection(change.reach.values_list("key", flat=True)))
 
 
 def touched_since(revision: int) -> set[str]:
@@ -234,42 +234,43 @@ def collisions_of(change: Change, viewer: User | None) -> list[dict[str, Any]]:
 
     Of those the viewer may not see it says that there are some, once for each kind, and not what they touch.
     """
-    found: dict[tuple[int, str], set[str]] = defaultdict(set)
-    for other, kind, key in (*_same_things(change), *_same_reach(change)):
+    found: dict[tuple[str, str], set[str]] = defaultdict(set)
+    secret = set()
+    for other, confidential, kind, key in (*_same_things(change), *_same_reach(change)):
         found[other, kind].add(key)
-    numbers = dict(Change.objects.filter(pk__in={other for other, _ in found}).values_list("pk", "number"))
-    seen = set(numbers.values()) if viewer is None else set(visible_to(viewer).filter(pk__in=numbers).values_list("number", flat=True))
-    rows = [
-        {"number": numbers[other], "kind": kind, "keys": sorted(keys)[:100], "count": len(keys)}
-        for (other, kind), keys in found.items()
-        if numbers[other] in seen
-    ]
-    hidden = {kind for other, kind in found if numbers[other] not in seen}
+        secret |= {other} if confidential else set()
+    seen = {other for other, _ in found}
+    if viewer is not None and secret:
+        seen -= secret - set(visible_to(viewer).filter(number__in=secret).values_list("number", flat=True))
+    rows = [{"number": other, "kind": kind, "keys": sorted(keys)[:100], "count": len(keys)} for (other, kind), keys in found.items() if other in seen]
+    hidden = {kind for other, kind in found if other not in seen}
     rows += [{"number": HIDDEN, "kind": kind, "keys": [], "count": 0} for kind in hidden]
     return sorted(rows, key=lambda row: (("field", "component", "reach").index(row["kind"]), row["number"], row["keys"]))
 
 
-def _same_things(change: Change) -> Iterable[tuple[int, str, str]]:
+def _same_things(change: Change) -> Iterable[tuple[str, bool, str, str]]:
     own = {(item.object, item.key): item for item in change.items.all()}
     if not own:
         return
     keys = change.items.values("key")
-    others = Item.objects.filter(key__in=keys, change__state__in=OPEN, change__imported=False).exclude(change=change).order_by("pk")[:MOST_MEETINGS]
-    for other in others:
+    others = Item.objects.filter(key__in=keys, change__state__in=OPEN, change__imported=False).exclude(change=change)
+    others = others.annotate(number=F("change__number"), secret=F("change__confidential"))
+    for other in others.order_by("pk")[:MOST_MEETINGS]:
         mine = own.get((other.object, other.key))
         if mine is not None:
             fields = [written_fields(item.operation, item.object, item.data) for item in (mine, other)]
-            yield other.change_id, "field" if overlap(*fields) else "component", other.key
+            yield other.number, other.secret, "field" if overlap(*fields) else "component", other.key
 
 
-def _same_reach(change: Change) -> Iterable[tuple[int, str, str]]:
+def _same_reach(change: Change) -> Iterable[tuple[str, bool, str, str]]:
     if active() and (preview := stored(change)) is not None and not (preview.impact.get("affected") or preview.impact.get("direct")):
         return
     mine = change.reach.filter(key=OuterRef("key")).values("direct")[:1]
     meetings = Reach.objects.filter(key__in=change.reach.values("key"), change__state__in=OPEN).exclude(change=change).annotate(mine=Subquery(mine))
-    for other, key, direct, own in meetings.order_by("change", "key").values_list("change", "key", "direct", "mine")[:MOST_MEETINGS]:
+    rows = meetings.order_by("change", "key").values_list("change__number", "change__confidential", "key", "direct", "mine")
+    for other, secret, key, direct, own in rows[:MOST_MEETINGS]:
         if not (direct and own):
-            yield other, "reach", key
+            yield other, secret, "reach", key
 
 
 # Revisions.

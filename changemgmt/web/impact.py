@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from django.db.models import prefetch_related_objects
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
@@ -22,9 +23,10 @@ from changemgmt.preview.queries import HIDDEN, diff_of, impact_of, layout_of, pr
 from changemgmt.preview.stacked import stacked_preview
 
 from .base import PageRequest, done, page
+from .board import board_of, layer_label, with_query
 from .computing import computing
 from .diff import groups_of
-from .items import component_names, described
+from .items import component_names, described, learn_component_names
 from .relations import in_doubt
 
 if TYPE_CHECKING:
@@ -36,11 +38,6 @@ LONG_LIST = 500
 # The width of a node, in units of the drawing, from which on it holds the long words.
 ROOMY = 126
 LOOKS = {"changed": "chg", "added": "chg", "removed": "chg", "direct": "dir", "indirect": "ind", "context": "ctx"}
-
-
-def layer_label(name: str) -> str:
-    """A layer's name as a word."""
-    return name.replace("-", " ").replace("_", " ").capitalize()
 
 
 @once
@@ -183,6 +180,9 @@ def impact(request: PageRequest, number: str) -> HttpResponse:
 
 def impact_page(request: PageRequest, change: Change) -> dict[str, Any]:
     """What the explorer shows."""
+    prefetch_related_objects([change], "items")
+    board = layout_of(change).get("board")
+    learn_component_names({node["key"]: node["name"] for node in board["nodes"]} if board else {})
     whole = impact_of(change, request.user)
     depth, score, layer, q = wanted(request)
     found = [
@@ -195,16 +195,13 @@ def impact_page(request: PageRequest, change: Change) -> dict[str, Any]:
     at = page_asked(request)
     rows, doubts = listed(sure, at), listed(unsure, at)
     names = component_names(keys_of([*rows, *doubts]))
-    order = layer_order()
+    order = [band["layer"] for band in board["bands"]] if board else layer_order()
     left, left_unsure = len(sure) - len(rows), len(unsure) - len(doubts)
     keys = {row["key"] for row in found} | set(whole["direct"])
-    picture = picture_of(layout_of(change))
-    if picture:
-        picture["nodes"] = [node | {"off": node["look"] in ("dir", "ind") and node["key"] not in keys} for node in picture["nodes"]]
     return {
         "change": change,
         "impact": whole,
-        "picture": picture,
+        "board": board_of(request, board, keys),
         "groups": by_layer(rows, sure, names, order),
         "shown": len(rows),
         "found": len(sure),
@@ -223,6 +220,7 @@ def impact_page(request: PageRequest, change: Change) -> dict[str, Any]:
         "layer": layer,
         "q": q,
         "layers": [(name, layer_label(name)) for name in order],
+        "kept": [(name, request.GET[name]) for name in ("as", "by") if name in request.GET],
         "collisions": [row | {"number": "" if row["number"] == HIDDEN else row["number"]} for row in whole["collisions"][:50]],
         "may_compute": may_compute(change, actor=request.user).allowed,
     }
@@ -235,9 +233,7 @@ def page_asked(request: PageRequest) -> int:
 
 
 def at_page(request: PageRequest, number: int) -> str:
-    query = request.GET.copy()
-    query["page"] = str(number)
-    return f"?{query.urlencode()}"
+    return with_query(request, page=str(number))
 
 
 def wanted(request: PageRequest) -> tuple[int, float, str, str]:

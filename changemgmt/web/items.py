@@ -56,6 +56,11 @@ def component_names(keys: Iterable[str]) -> dict[str, str]:
     return {key: name for key in wanted if (name := known[key]) is not None}
 
 
+def learn_component_names(names: dict[str, str]) -> None:
+    """Keep the names of components that are here anyway."""
+    component_names_known().update(names)
+
+
 @once
 def component_names_known() -> dict[str, str | None]:
     """What was read already for this page; None for what is no live component."""

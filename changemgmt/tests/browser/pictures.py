@@ -13,6 +13,7 @@ from playwright.sync_api import sync_playwright
 from ..needs import ROOT, chromium
 from ..site import Site, site
 from . import test_walk as walk
+from .samples import wide_change
 from .watched import LAUNCH, Desk, Tab
 
 FOLDER = ROOT / "docs" / "images"
@@ -115,6 +116,14 @@ def of_the_record(desk: Desk) -> None:
     take(aud, "audit", height=900)
 
 
+def of_the_layers(desk: Desk, made: Site) -> None:
+    """A change that reaches three hundred components."""
+    number = wide_change(made, 300)
+    rita = desk.tab("rita")
+    rita.look(f"/changes/{number}/impact/")
+    rita.page.locator("#picture").screenshot(path=FOLDER / "layers.png")
+
+
 def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, site(Path(folder)) as made, sync_playwright() as playwright:
@@ -125,6 +134,7 @@ def main() -> None:
         of_the_window(desk, made, number)
         of_the_work(desk, number)
         of_the_record(desk)
+        of_the_layers(desk, made)
         problems = desk.close()
         browser.close()
     for picture in sorted(FOLDER.glob("*.png")):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import time
+import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from .. import wide
 from ..site import Site
 
 COMPONENT = "Home & Away Policy Administration"
@@ -127,3 +131,28 @@ def finished(site: Site, number: str, execution: int) -> None:
     results = {"checklist": [{"index": 0, "done": True}], "success_criteria": [{"index": 0, "met": True}]}
     call(site, "ian", "POST", f"changes/{number}/verification/", results, If_Match="*")
     act(site, "ian", number, "complete")
+
+
+def wide_change(site: Site, reach: int) -> str:
+    """Rita's draft that reaches so many components of an estate of its own, with its preview; answers its number."""
+    return previewed(site, f"Move a data centre of {reach}", wide.estate(reach), wide.reaching(reach))
+
+
+def fields_change(site: Site, fields: int) -> str:
+    """Rita's draft that differs in so many fields, with its preview; answers its number."""
+    return previewed(site, f"Renew {fields} settings", wide.fields_estate(fields), wide.many_fields(fields))
+
+
+def previewed(site: Site, title: str, document: Any, items: list[dict[str, Any]]) -> str:
+    """A draft of these items over what the document brings into the architecture."""
+    file = site.data_dir / f"{uuid.uuid4().hex}.json"
+    file.write_text(json.dumps(document))
+    site.manage("architecture", "import", str(file), "--format", "json", "--source", file.stem)
+    number = call(site, "rita", "POST", "changes/", {"title": title, "type": "normal"})["number"]
+    call(site, "rita", "POST", f"changes/{number}/items/", items, If_Match=etag(site, number))
+    call(site, "rita", "POST", f"changes/{number}/preview/")
+    for _ in range(300):
+        if call(site, "rita", "GET", f"changes/{number}/preview/")["state"] == "ready":
+            return number
+        time.sleep(0.1)  # a large one is computed by the worker
+    raise AssertionError(f"the preview of {number} was not computed within half a minute")
