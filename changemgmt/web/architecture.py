@@ -32,7 +32,8 @@ from changemgmt.preview.layout import Edge, Vertex, layout
 
 from .architecture_history import history
 from .base import PageRequest, names_of, page
-from .impact import explained, layer_label, layer_order
+from .board import layer_label
+from .impact import explained, layer_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

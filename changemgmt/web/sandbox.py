@@ -21,7 +21,8 @@ from changemgmt.preview.sandbox import ADDED, CHANGED, MOST_RELATIONS, REMOVED, 
 
 from .architecture import SIZE, ComponentFilters, at_page, page_number
 from .base import PageRequest, page
-from .impact import layer_label, layer_order
+from .board import layer_label
+from .impact import layer_order
 
 if TYPE_CHECKING:
     from changemgmt.changes.models import Change

@@ -54,7 +54,8 @@ def refuse_depth(name: str, text: str) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > DEEPEST:
-                raise Invalid.field("file", f"{name} is nested more than {DEEPEST} deep (line {event.start_mark.line + 1}).")
+                line = f" (line {event.start_mark.line + 1})" if event.start_mark else ""
+                raise Invalid.field("file", f"{name} is nested more than {DEEPEST} deep{line}.")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 
