@@ -227,6 +227,7 @@ def the_same(stage: Stage) -> dict[str, Any]:
             "ERROR",
         ],
         cwd=ROOT,
+        stdout=sys.stderr,  # the report stands alone
     )
     try:
         current_app.send_task(DRAIN)
