@@ -92,8 +92,8 @@ def test_it_is_cancelled_before_a_worker_has_it_and_while_it_is_computed(cast, a
     with pytest.raises(NotPossible, match="cancelled already"):
         cancel_impact(first.pk, actor=cast.rita, now=now)
     second = ask_impact(BODY, actor=cast.rita, now=now)
-    graph_at, asked = computing.graph_at, []
-    monkeypatch.setattr(computing, "graph_at", lambda at: asked.append(cancel_impact(second.pk, actor=cast.rita, now=now)) or graph_at(at))
+    live, asked = computing.live, []
+    monkeypatch.setattr(computing, "live", lambda: asked.append(cancel_impact(second.pk, actor=cast.rita, now=now)) or live())
     answer_impact(second.pk, now=now)
     assert asked == [False] and question_of(second.pk, actor=cast.rita).state == "cancelled"
     assert Event.objects.filter(action="impact.cancelled").count() == 2
