@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -89,6 +89,13 @@ def read_records(format: str, files: Sequence[File], options: Options) -> list[R
     records = list(reader(files, options))
     _refuse_another_format(records, format)
     return records
+
+
+def consumed(records: list[Record]) -> Iterator[Record]:
+    """The records in their order, each forgotten by the list as it is taken: a plan of half a million need not be held twice."""
+    records.reverse()
+    while records:
+        yield records.pop()
 
 
 def _refuse_another_format(records: Sequence[Record], format: str) -> None:
@@ -225,6 +232,8 @@ class _Planning:
             live = images(COMPONENT, portion)
             for key in portion:
                 self._component(key, found[key], live.get(key))
+                if key in found:
+                    found[key] = None  # that it is there is still asked; what it says is in the plan
             self.progress("comparing components", count * 2000 + len(portion), len(found))
 
     def _component(self, key: str, record: FoundComponent, live: dict[str, Any] | None) -> None:
@@ -292,6 +301,7 @@ class _Planning:
             live = images(RELATION, portion)
             for key in portion:
                 self._relation(key, found[key], live.get(key))
+                found[key] = None
             self.progress("comparing relations", count * 2000 + len(portion), len(keys))
 
     def _drop_unfit(self) -> None:
@@ -307,10 +317,10 @@ class _Planning:
             return "The type's name is too long."
         if not self.create_types and record.type not in self.catalogue.relation_types:
             return f"There is no relation type {record.type[:60]!r}."
-        if problem := json_problem(dict(record.attributes)) or json_problem({"type": record.type, **record.record}):
+        if problem := json_problem(dict(record.attributes)) or json_problem({"type": record.type, **(record.record or {})}):
             return problem
         try:
-            said_of(record.record, None, confirms=self.confirms, now=self.now)
+            said_of(record.record or {}, None, confirms=self.confirms, now=self.now)
         except Invalid as error:
             return error.detail
         return ""
@@ -334,8 +344,8 @@ class _Planning:
         said = {"source": self.end(record.source), "target": self.end(record.target), "type": record.type}
         base = live or created(Operation(CREATE, RELATION, key)) | {"source_system": self.plan.source}
         after = patched(RELATION, base | said, {"attributes": dict(record.attributes)})
-        on_record = said_of(record.record, live, confirms=self.confirms, now=self.now)
-        if self.confirms and "confirmed_at" in record.record:
+        on_record = said_of(record.record or {}, live, confirms=self.confirms, now=self.now)
+        if self.confirms and "confirmed_at" in (record.record or {}):
             self.plan.dated.add(key)
         self._step(RELATION, key, live, after | on_record)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +32,14 @@ def _has(field: str) -> Callable[[Image], bool]:
 
 
 def _is_not_for_xml(field: str) -> Callable[[Image], bool]:
-    return lambda image: bool(NOT_IN_XML.search(str(image[field])))
+    return lambda image: bool(NOT_IN_XML.search(_written(image[field])))
+
+
+def _written(value: Any) -> str:
+    """A value as it would be written: JSON escapes control characters by itself, tags stand as they are."""
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return ";".join(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 UNREADABLE = "XML can't hold some of its characters."

@@ -17,7 +17,18 @@ from changemgmt.accounts.queries import has_role
 from changemgmt.architecture.importers.files import of_upload
 from changemgmt.architecture.importers.records import File, Options
 from changemgmt.architecture.importers.yaml import documents
-from changemgmt.architecture.imports import PHASES, READERS, Plan, Progress, apply_plan, computation_of, plan_import, quiet, read_records
+from changemgmt.architecture.imports import (
+    PHASES,
+    READERS,
+    Plan,
+    Progress,
+    apply_plan,
+    computation_of,
+    consumed,
+    plan_import,
+    quiet,
+    read_records,
+)
 from changemgmt.architecture.models import ImportRun, Source
 from changemgmt.audit.actions import record
 from changemgmt.computations.actions import Cancelled, Lost, Stopped, Work, ask_to_stop, claim, note_cancelled, ring_once
@@ -205,7 +216,7 @@ def _read_and_land(run: ImportRun, files: Sequence[File], work: Work, *, actor: 
     with transaction.atomic():
         work.hold()
         plan = plan_import(
-            records,
+            consumed(records),
             source=run.source,
             now=now,
             namespace=options.get("namespace", ""),

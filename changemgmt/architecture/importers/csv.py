@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
@@ -207,6 +208,7 @@ def _node(columns: _Columns, cells: Mapping[str, str], where: str) -> Record:
     key = columns.value("key", cells)
     if not key:
         return Skipped(where, "The row has no key.")
+    key = sys.intern(key)
     fields: dict[str, Any] = {"type": columns.value("type", cells) or DEFAULT_TYPES["nodes"], "name": columns.value("name", cells)}
     for name in ("layer", "owner", "org_unit", "status", "environment"):
         if value := columns.value(name, cells):
@@ -228,4 +230,5 @@ def _edge(columns: _Columns, cells: Mapping[str, str], where: str, keys: Counter
     if not source or not target:
         return Skipped(where, f"The row has no {'source' if not source else 'target'}.", key)
     kind = columns.value("type", cells) or DEFAULT_TYPES["edges"]
-    return FoundRelation(key, source, target, kind, columns.rest(cells)[0], where)
+    # Every end is the key of a node, and types are few: one text serves all that say the same.
+    return FoundRelation(key, sys.intern(source), sys.intern(target), sys.intern(kind), columns.rest(cells)[0], where)

@@ -33,7 +33,7 @@ class FoundRelation:
     type: str
     attributes: Mapping[str, Any]
     where: str
-    record: Mapping[str, Any] = field(default_factory=dict)
+    record: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -258,6 +258,9 @@ def test_the_commands_import_export_and_ask(seeded, cast, tmp_path, capsys):
     assert "2367 unchanged" in capsys.readouterr().out
     call_command("architecture", "export", "--output", str(tmp_path / "a.json"))
     assert len(json.loads((tmp_path / "a.json").read_text())["components"]) == 2367
+    assert capsys.readouterr().err == ""
+    call_command("architecture", "export", "--as", "csv", "--output", str(tmp_path / "a.zip"))
+    assert "Left out by csv: confirmed_at of 4351 relations: Who reads" in capsys.readouterr().err
     resource = Component.objects.filter(type__name="resource", incoming__type__name="contains").first()
     call_command("architecture", "impact", resource.key)
     assert "← contains ←" in capsys.readouterr().out
