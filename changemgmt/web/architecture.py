@@ -17,6 +17,7 @@ from changemgmt.architecture.exports import EXPORTS, LIVE
 from changemgmt.architecture.graphs import live
 from changemgmt.architecture.models import Component, ComponentType, Layer, Relation
 from changemgmt.architecture.past import revision_of, source_at
+from changemgmt.architecture.places import FOLDER, VIEW, is_place
 from changemgmt.architecture.propagation import propagate
 from changemgmt.architecture.queries import component as component_of
 from changemgmt.architecture.queries import current_revision, history_of, relations_of, search, trusted_since
@@ -142,6 +143,8 @@ def component(request: PageRequest, key: str) -> HttpResponse:
     context = {
         "component": row,
         "attributes": flat(row.attributes),
+        "folders": [" / ".join(place["path"]) for place in row.external_references if is_place(place) and place["kind"] == FOLDER],
+        "views": [place["name"] or place["id"] for place in row.external_references if is_place(place) and place["kind"] == VIEW],
         "needs": sorted(row.needs.items()),
         "ties": [tie(relation, row, since) | {"may": verdicts[relation.key].allowed} for relation in relations],
         "picture": picture_of(row, relations, order),

@@ -46,6 +46,13 @@ def test_components_are_browsed_in_pages_and_narrowed(surance, browse, cast, cle
     assert "No component matches" in client.get("/architecture/?q=zzzz").content.decode()
 
 
+def test_a_component_shows_its_folders_and_views(surance, browse, cast, clean_html):  # noqa: F811
+    row = next(row for row in Component.objects.order_by("key") if sum(place["kind"] == "view" for place in row.external_references) > 1)
+    answer = clean_html(browse(cast.vera).get(f"/architecture/{row.key}/"))
+    assert answer.context["folders"] == [" / ".join(place["path"]) for place in row.external_references if place["kind"] == "folder"]
+    assert all(place["name"] in answer.content.decode() for place in row.external_references if place["kind"] == "view")
+
+
 def test_every_component_of_the_model_has_a_page(surance, browse, cast, clean_html):  # noqa: F811
     client = browse(cast.vera)
     for key in list(Component.objects.order_by("key").values_list("key", flat=True))[::12]:
