@@ -16,9 +16,10 @@ from changemgmt.architecture.rules import OBJECTS
 from changemgmt.core.errors import Invalid
 from changemgmt.lifecycle import edit
 from changemgmt.lifecycle.compute_preview import ask_for_preview, cancel_preview, may_compute
-from changemgmt.preview import diff
+from changemgmt.preview import diff_files
 from changemgmt.preview.compute import PHASES
-from changemgmt.preview.queries import diff_of, impact_of, preview_of, rebase_of
+from changemgmt.preview.diff import diff_of_images
+from changemgmt.preview.queries import diff_of, impact_of, known_of, preview_of, rebase_of, told_of
 from changemgmt.preview.rebasing import KINDS, TAKES
 from changemgmt.preview.stacked import stacked_preview
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from rest_framework.request import Request
     from rest_framework.response import Response
 
-STYLE_HASH = base64.b64encode(hashlib.sha256(diff.STYLE.encode()).digest()).decode()
+STYLE_HASH = base64.b64encode(hashlib.sha256(diff_files.STYLE.encode()).digest()).decode()
 ALONE = f"default-src 'none'; style-src 'sha256-{STYLE_HASH}'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; sandbox"
 
 
@@ -178,9 +179,40 @@ class ThingShape(serializers.Serializer):
     fields = FieldShape(many=True)  # type: ignore[assignment]  # a declared field
 
 
+class DiffCountsShape(serializers.Serializer):
+    things = serializers.IntegerField()
+    fields = serializers.IntegerField(help_text="Values that differ; lists are counted by element.")  # type: ignore[assignment]  # a declared field
+    operation = serializers.DictField(child=serializers.IntegerField())
+    layer = serializers.DictField(child=serializers.IntegerField())
+
+
+class DiffGroupShape(serializers.Serializer):
+    layer = serializers.CharField(allow_blank=True)
+    operation = serializers.CharField()
+    object = serializers.CharField()
+    type = serializers.CharField(allow_blank=True)
+    owner = serializers.CharField(allow_blank=True)
+    keys = serializers.ListField(child=serializers.CharField(), help_text="Several where they are updated alike.")
+
+
+class GraphShape(serializers.Serializer):
+    added = serializers.ListField(child=serializers.CharField())
+    removed = serializers.ListField(child=serializers.CharField())
+    changed = serializers.ListField(child=serializers.CharField())
+    affected = serializers.ListField(child=serializers.CharField(), required=False, help_text="Components that are reached over confirmed relations.")
+
+
+class GraphsShape(serializers.Serializer):
+    components = GraphShape()
+    relations = GraphShape()
+
+
 class DiffShape(serializers.Serializer):
     components = ThingShape(many=True)
     relations = ThingShape(many=True)
+    summary = DiffCountsShape()
+    graph = GraphsShape()
+    groups = DiffGroupShape(many=True, help_text="In the order of the page: what goes first, then what is highly critical, then by score.")
 
 
 class Impact(OfChange):
@@ -286,7 +318,7 @@ class Diff(OfChange):
     answers: ClassVar = {"GET": DiffShape}
 
     def get(self, request: Request, number: str) -> Any:
-        return as_asked(self, str(self.change), diff_of(self.change))
+        return as_asked(self, diff_of(self.change), told_of(self.change))
 
 
 class Between(Resource):
@@ -300,17 +332,18 @@ class Between(Resource):
             raise Invalid.field("from", "Name a revision, a day or a moment.")
         first = revision_of(request.query_params["from"], "from")
         last = revision_of(request.query_params.get("to") or str(current_revision()), "to")
-        return as_asked(self, f"The architecture from revision {first} to {last}", diff.diff_of_images(images_between(first, last)))
+        found = diff_of_images(images_between(first, last))
+        return as_asked(self, found, diff_files.told(f"The architecture from revision {first} to {last}", found, known_of(found)))
 
 
-def as_asked(resource: Resource, title: str, found: dict[str, Any]) -> Any:
+def as_asked(resource: Resource, found: dict[str, Any], it: diff_files.Told) -> Any:
     """A difference as JSON, as Markdown, or as a page that stands alone."""
     wanted = resource.choice("as", ("json", "markdown", "html"), "json")
     if wanted == "markdown":
-        return HttpResponse(diff.markdown(title, found), content_type="text/markdown; charset=utf-8", headers={"X-Content-Type-Options": "nosniff"})
+        return HttpResponse(diff_files.markdown(it), content_type="text/markdown; charset=utf-8", headers={"X-Content-Type-Options": "nosniff"})
     if wanted == "html":
-        return HttpResponse(diff.page(title, found), content_type="text/html; charset=utf-8", headers={"Content-Security-Policy": ALONE})
-    return resource.answer(found)
+        return HttpResponse(diff_files.page(it), content_type="text/html; charset=utf-8", headers={"Content-Security-Policy": ALONE})
+    return resource.answer(found | diff_files.extras(it))
 
 
 urlpatterns = [

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import F, OuterRef, QuerySet, Subquery
 
 from changemgmt.accounts.models import User
-from changemgmt.architecture.models import Revision
-from changemgmt.architecture.queries import current_revision, images
+from changemgmt.architecture.impact import trusted
+from changemgmt.architecture.models import Component, Revision
+from changemgmt.architecture.queries import current_revision, images, portions
 from changemgmt.architecture.rules import CREATE, OBJECTS, Image
 from changemgmt.architecture.trust import JUDGED
 from changemgmt.changes.digest import item_content
@@ -20,6 +21,8 @@ from changemgmt.computations.queries import Progress, progress_of
 from changemgmt.core.canonical import digest
 from changemgmt.core.reading import active, once
 
+from .diff_files import Told, told
+from .differing import Known
 from .drift import Base, base_of
 from .models import AppliedItem
 from .rebasing import conflicts_of, digest_of
@@ -29,6 +32,7 @@ from .rules import overlap, same, written_fields
 if TYPE_CHECKING:
     from .compute import Computed
 
+KNOWN = ("key", "name", "owner", "criticality", "layer__name")
 HIDDEN = "a change you may not see"
 MOST_MEETINGS = 5000
 
@@ -219,6 +223,24 @@ def diff_of(change: Change) -> dict[str, Any]:
     """The difference, field by field, as the API shows it."""
     preview = stored(change)
     return (preview.diff if preview else None) or {"components": [], "relations": []}
+
+
+def known_of(diff: dict[str, Any], change: Change | None = None) -> dict[str, Known]:
+    """What ranks and names the components of a difference and the ends of its relations: read live, and from the reach of the change."""
+    keys = {entry["key"] for entry in diff["components"]} | {entry.get(end) or "" for entry in diff["relations"] for end in ("source", "target")}
+    scores = dict(change.reach.values_list("key", "score")) if change else {}
+    found = {}
+    for portion in portions(sorted(keys)):
+        for key, name, owner, criticality, layer in Component.objects.filter(key__in=portion).values_list(*KNOWN):
+            found[key] = Known(name or key, owner, criticality, scores.get(key, 0.0), layer)
+    return found
+
+
+def told_of(change: Change, title: str = "") -> Told:
+    """The difference of a change as its files tell it, with what it reaches."""
+    diff, preview = diff_of(change), stored(change)
+    reached = trusted(preview.impact.get("affected", [])) if preview else []
+    return told(title or str(change), diff, known_of(diff, change), [row["key"] for row in reached])
 
 
 def drift_of(change: Change) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Texts word by word: how two differ, and what two people made of one. Pure."""
+"""Texts word by word: what two people made of one. Pure."""
 
 from __future__ import annotations
 
@@ -13,18 +13,6 @@ Cut = tuple[int, int, tuple[str, ...]]
 def pieces_of(text: str) -> list[str]:
     """Words and what is between them."""
     return re.findall(r"\s+|\S+", text)
-
-
-def words(before: str, after: str) -> list[tuple[str, str]]:
-    """Two texts compared word by word: pieces with `=`, `-` or `+`."""
-    old, new = pieces_of(before), pieces_of(after)
-    pieces: list[tuple[str, str]] = []
-    for tag, a, b, c, d in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if tag == "equal":
-            pieces.append(("=", "".join(old[a:b])))
-            continue
-        pieces += [(sign, text) for sign, text in (("-", "".join(old[a:b])), ("+", "".join(new[c:d]))) if text]
-    return pieces
 
 
 def merged_words(base: str, live: str, proposed: str) -> str | None:

@@ -99,19 +99,25 @@ def fields_estate(fields: int) -> dict[str, list[dict[str, Any]]]:
     parts = []
     for place in range(fields // 20):
         layer, _, types = SHAPE[place % 4]
-        settings = {"timeout": 30, "retries": 3, "pool": {"min": 2, "max": place + 10}} | {f"option-{number}": number for number in range(11)}
+        settings = {"timeout": 30, "retries": 3, "pool": {"min": 2, "max": 10 + (0 if alike(place, fields) else place)}} | {
+            f"option-{number}": number for number in range(11)
+        }
         attributes = {"settings": settings, "runbook": TEXT * 3, "ports": [80, 443, 8080], "version": "15.8"}
         part = one(f"fields-{fields}", layer, types, place)
         parts.append(part | {"attributes": attributes})
     return {"components": parts, "relations": []}
 
 
+def alike(place: int, fields: int) -> bool:
+    """Whether the component is one of the last tenth, which are all updated alike."""
+    return place >= fields // 20 * 9 // 10
+
+
 def many_fields(fields: int) -> list[dict[str, Any]]:
     """Items that differ in exactly `fields` fields: nested settings, a long text, an array, a version; the last tenth all alike."""
     items = []
     for place, part in enumerate(fields_estate(fields)["components"]):
-        alike = place >= fields // 20 * 9 // 10
-        grown = 7 if alike else 7 + place
+        grown = 7 if alike(place, fields) else 7 + place
         settings = {"timeout": 60, "retries": 5, "pool": {"min": grown, "max": 500 + grown}} | {
             f"option-{number}": number + grown for number in range(11)
         }

@@ -18,7 +18,6 @@ from changemgmt.preview.queries import revisions_shown
 from .base import PageRequest, page
 from .diff import groups_of
 
-MOST_ENTRIES = 500
 MOST_STEPS = 50
 
 
@@ -34,13 +33,14 @@ def history(request: PageRequest) -> HttpResponse:
         return render(request, "architecture/history.html", context | {"problem": refusal}, status=400)
     diff = diff_of_images(images_between(first, last))
     entries = diff["components"] + diff["relations"]
+    groups, left_out = groups_of(diff, [], {row["key"]: row["name"] for row in diff["components"]})
     steps = Revision.objects.filter(number__gt=min(first, last), number__lte=max(first, last)).order_by("-number")
     context |= {
         "first": first,
         "last": last,
         "count": len(entries),
-        "groups": groups_of({name: rows[:MOST_ENTRIES] for name, rows in diff.items()}, [], {row["key"]: row["name"] for row in diff["components"]}),
-        "left_out": sum(max(0, len(rows) - MOST_ENTRIES) for rows in diff.values()),
+        "groups": groups,
+        "left_out": left_out,
         "steps": revisions_shown(list(steps[:MOST_STEPS]), request.user),
     }
     return render(request, "architecture/history.html", context)

@@ -41,7 +41,7 @@ from .acts import offered
 from .base import PageRequest, learn_names, names_known, names_of, page
 from .brief import brief_of
 from .computing import computing
-from .diff import groups_of
+from .diff import SHORT_ROWS, groups_of
 from .execution import tasks_shown
 from .impact import impact_context, keys_shown
 from .items import component_names, described
@@ -142,6 +142,7 @@ def page_context(change: Change, viewer: User, *, now: datetime, show: str = "",
     blockers = all_blockers(change, actor=viewer, now=now)
     execution = change.executions.last() if change.actual_start else None
     items = described(change)
+    groups, rows_left = groups_of(diff, preview.get("drift") or [], names_in(diff, items), SHORT_ROWS)
     return {
         "change": change,
         "approval": approval,
@@ -151,7 +152,8 @@ def page_context(change: Change, viewer: User, *, now: datetime, show: str = "",
         "side": side,
         "preview": preview,
         **(computing(change.number, preview, may_cancel(change, actor=viewer)) if preview["state"] == "running" else {}),
-        "groups": groups_of(diff, preview.get("drift") or [], names_in(diff, items)),
+        "groups": groups,
+        "rows_left": rows_left,
         "items": items,
         "assessment": assessed(change),
         "plan": plan_of(change),

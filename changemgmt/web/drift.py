@@ -112,8 +112,10 @@ def differences_of(request: PageRequest, case: DriftCase, left: set[tuple[str, s
     found = DriftRow.objects.in_bulk(places[begin : begin + SIZE])
     rows = [found[key] for key in places[begin : begin + SIZE]]
     diff = diff_of_images(turned(row.image) if back else row.image for row in rows)
+    groups, left_out = groups_of(diff, [], {row["key"]: row["name"] for row in diff["components"] if row["name"]})
     return {
-        "groups": groups_of(diff, [], {row["key"]: row["name"] for row in diff["components"] if row["name"]}),
+        "groups": groups,
+        "left_out": left_out,
         "heads": (_("Source"), _("Put back")) if back else (_("Live"), _("Source")),
         "turned": back,
         "total": len(places),

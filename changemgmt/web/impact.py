@@ -25,7 +25,7 @@ from changemgmt.preview.stacked import stacked_preview
 from .base import PageRequest, done, page
 from .board import board_of, layer_label, with_query
 from .computing import computing
-from .diff import groups_of
+from .diff import SHORT_ROWS, groups_of
 from .items import component_names, described, learn_component_names
 from .relations import in_doubt
 
@@ -263,10 +263,12 @@ def preview(request: PageRequest, number: str) -> HttpResponse:
     diff = diff_of(change)
     items = described(change)
     names = {item.row.key: item.name for item in items} | component_names([entry["key"] for entry in diff.get("components", [])])
+    groups, rows_left = groups_of(diff, shown.get("drift") or [], names, SHORT_ROWS)
     context = {
         "change": change,
         "preview": shown,
-        "groups": groups_of(diff, shown.get("drift") or [], names),
+        "groups": groups,
+        "rows_left": rows_left,
         "items": items,
         "names": names,
         "picture": picture_of(layout_of(change)),

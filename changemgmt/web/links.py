@@ -146,8 +146,14 @@ def shown(came: Opened, now: datetime) -> dict[str, Any]:
     if came.guest is None:
         return {"answers": answers}
     diff, items = diff_of(change), described(change)
-    groups = groups_of(diff, [], names_in(diff, items))
-    return {"answers": [without_links(answer) for answer in answers], "groups": groups, "items": items, "reach": reach_of(change)}
+    groups, rows_left = groups_of(diff, [], names_in(diff, items))
+    return {
+        "answers": [without_links(answer) for answer in answers],
+        "groups": groups,
+        "rows_left": rows_left,
+        "items": items,
+        "reach": reach_of(change),
+    }
 
 
 def without_links(answer: Answer) -> Answer:

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy
 
 from changemgmt.approvals.looks import Since, differences_since
 
-from .diff import shown
+from .diff import fields_of
 
 if TYPE_CHECKING:
     from changemgmt.approvals.models import RoundLevel
@@ -43,6 +43,6 @@ def since_context(change: Change, since: Since | None, level: RoundLevel | None 
         "since": since,
         "since_parts": [str(PARTS.get(name, name)) for name in since.parts],
         "since_watched": level is None or watched(level, since),
-        "since_fields": [shown(entry, None) for entry in found[:MOST]],
+        "since_fields": fields_of(found[:MOST]),
         "since_more": max(0, len(found) - MOST),
     }

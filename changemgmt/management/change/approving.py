@@ -20,8 +20,8 @@ from changemgmt.lifecycle.guards import stamp
 from changemgmt.lifecycle.reconfirm import reconfirm_vote, said_before
 from changemgmt.lifecycle.signature import meaning_of
 from changemgmt.lifecycle.vote import cast_vote, withdraw_vote
-from changemgmt.preview import diff
-from changemgmt.preview.queries import diff_of
+from changemgmt.preview.diff_files import markdown
+from changemgmt.preview.queries import told_of
 
 from .call import Call
 
@@ -102,7 +102,7 @@ def asked(call: Call, seat: Seat, answer: str) -> str:
     change = call.change
     call.write(f"{change}\nrequested by {change.requester.username}, risk {change.risk_level}, {change.affected_count} components affected\n")
     call.write(change.business_justification or change.description)
-    call.write(diff.markdown("What differs", diff_of(change)))
+    call.write(markdown(told_of(change, "What differs")))
     call.write(f"How to undo: {change.rollback_plan or 'not said'}")
     if not call.confirmed(f"Vote {answer} on this?"):
         raise NotPossible("Nothing was voted.")

@@ -14,8 +14,8 @@ from changemgmt.changes.queries import representation, representations, visible_
 from changemgmt.core.errors import DomainError, Invalid
 from changemgmt.lifecycle import edit, submit
 from changemgmt.lifecycle.transitions import perform, transitions_of
-from changemgmt.preview import diff
-from changemgmt.preview.queries import diff_of
+from changemgmt.preview.diff_files import markdown
+from changemgmt.preview.queries import told_of
 
 from . import files
 from .call import Call
@@ -157,7 +157,7 @@ def export(call: Call) -> None:
     if call.form == "json":
         content = json.dumps(files.content_of(call.change), indent=2, ensure_ascii=False) + "\n"
     elif call.form == "diff":
-        content = diff.markdown(str(call.change), diff_of(call.change))
+        content = markdown(told_of(call.change))
     else:
         content = files.written(call.change)
     if call.output:

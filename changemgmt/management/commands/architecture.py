@@ -31,7 +31,8 @@ from changemgmt.lifecycle.judge_relation import confirm_relation, refute_relatio
 from changemgmt.management.drift import ACTS as DRIFT_ACTS
 from changemgmt.management.drift import WORDS as DRIFT_WORDS
 from changemgmt.management.drift import add_drift
-from changemgmt.preview.diff import diff_of_images, markdown
+from changemgmt.preview.diff import diff_of_images
+from changemgmt.preview.diff_files import markdown, told
 from changemgmt.preview.models import PolicyRule
 from changemgmt.preview.policies import as_policy
 from changemgmt.preview.policy_fields import KNOWN
@@ -130,7 +131,7 @@ class Command(BaseCommand):
         one, two = revision_of(first, "from"), revision_of(last, "to") if last else current_revision()
         found = diff_of_images(images_between(one, two))
         title = f"The architecture from revision {one} to {two}"
-        self.stdout.write(json.dumps(found, indent=2, ensure_ascii=False) if options["json"] else markdown(title, found))
+        self.stdout.write(json.dumps(found, indent=2, ensure_ascii=False) if options["json"] else markdown(told(title, found)))
 
     def do_impact(self, *, keys: list[str], operation: str, **options: Any) -> None:
         bounds = {name: options[name] for name in ("max_depth", "min_score") if options[name] is not None}

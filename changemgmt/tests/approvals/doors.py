@@ -350,8 +350,8 @@ DECIDES_NOTHING: dict[str, str] = {
         api/v1/changes/<str:number>/versions/<int:version>/ api/v1/changes/<str:number>/windows/ api/v1/changes/<str:number>/conflicts/
         api/v1/changes/<str:number>/attachments/<int:pk>/download/ approvals/ approvals/<int:seat>/ approvals/coverage/ audit/overrides/
         changes/<str:number>/ changes/<str:number>/attachments/<uuid:uuid>/ changes/<str:number>/preview/state/ changes/<str:number>/impact/export/
-        changes/<str:number>/preview/stacked/ changes/<str:number>/sandbox/ changes/<str:number>/sandbox/component/
-        api/v1/changes/<str:number>/sandbox/
+        changes/<str:number>/preview/stacked/ changes/<str:number>/diff/ changes/<str:number>/sandbox/
+        changes/<str:number>/sandbox/component/ api/v1/changes/<str:number>/sandbox/
     """,
     "It says who may vote, not what; tests of its own show who may say so.": """
         api/v1/approvals/<int:pk>/claim/ api/v1/approvals/<int:pk>/release/ api/v1/approvals/<int:pk>/reassign/

@@ -59,6 +59,7 @@ SAMPLES: dict[str, tuple[str, ...]] = {
     "item": ("rita {draft}items/{item}/",),
     "change-plan": ("rita {draft}plan/", "vera {asked}plan/"),
     "change-impact": ("rita {asked}impact/",),
+    "change-diff": ("rita {asked}diff/", "rita {asked}diff/?view=unified&by=owner&words=note", "rita {draft}diff/?words=nothingmatches"),
     "change-preview": ("rita {asked}preview/", "rita {draft}preview/"),
     "change-stacked": ("rita {asked}preview/stacked/",),
     "change-rebase": ("rita {moved}preview/rebase/",),

@@ -1,14 +1,17 @@
-"""What is large stays readable: the layer picture of three and five hundred components, by pointer, by keys, without scripts, for everybody."""
+"""What is large stays readable: the layer picture of three and five hundred components, and the difference of a thousand fields."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import CDPSession, expect
+
+from bench.scroll import SCROLL
 
 from ..site import Site
-from .samples import wide_change
+from .samples import fields_change, wide_change
 from .watched import Desk
 
 pytestmark = [pytest.mark.needs_chromium, pytest.mark.needs_sqlite]
@@ -90,3 +93,78 @@ def test_without_scripts_the_picture_scrolls_and_its_table_is_a_link_away(desk: 
     expect(tab.page.get_by_role("button", name="Larger")).to_have_count(0)
     tab.page.get_by_role("link", name="Table", exact=True).click()
     expect(tab.page.locator("table.boardt tbody tr")).to_have_count(303)
+
+
+# The difference of a thousand fields.
+
+
+@pytest.fixture(scope="module")
+def renewed(site: Site) -> str:
+    return f"/changes/{fields_change(site, 1000)}/diff/"
+
+
+@pytest.mark.parametrize("view", ["side", "unified"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_a_long_difference_is_for_everybody(desk: Desk, renewed: str, width: int, view: str) -> None:
+    tab = desk.tab("vera", viewport={"width": width, "height": 900})
+    assert tab.look(f"{renewed}?view={view}&layer=data") == 200
+    for scheme in ("light", "dark"):
+        tab.page.emulate_media(color_scheme=scheme)
+        assert tab.axe(colours_only=scheme == "dark") == []
+    assert tab.look(f"{renewed}?view={view}") == 200
+    assert tab.sideways() == []
+
+
+def test_scrolling_through_a_thousand_fields_lays_nothing_out_again(desk: Desk, renewed: str) -> None:
+    tab = desk.tab("vera")
+    tab.look(renewed)
+    assert tab.page.locator("table.difft tbody tr").count() > 900
+    metrics = tab.context.new_cdp_session(tab.page)
+    metrics.send("Performance.enable")
+    tab.page.wait_for_timeout(300)
+    before = laid_out(metrics)
+    frames = tab.page.evaluate(SCROLL, 400)
+    assert len(frames) > 50 and laid_out(metrics) - before < len(frames) / 10
+
+
+def laid_out(metrics: CDPSession) -> float:
+    """How often the page was laid out so far."""
+    return next(row["value"] for row in metrics.send("Performance.getMetrics")["metrics"] if row["name"] == "LayoutCount")
+
+
+def test_a_difference_narrows_while_one_types_and_the_address_remembers(desk: Desk, renewed: str) -> None:
+    tab = desk.tab("vera")
+    tab.look(f"{renewed}?view=unified")
+    tab.page.get_by_label("Words in names, fields and values").press_sequentially("pool.min")
+    expect(tab.page.locator("table.difft tbody tr").first).to_contain_text("attributes.settings.pool.min")
+    expect(tab.page.get_by_role("status").first).to_contain_text("of 50 things")
+    expect(tab.page.get_by_label("Words in names, fields and values")).to_be_focused()
+    assert "words=pool.min" in tab.page.url and "view=unified" in tab.page.url
+    tab.page.get_by_role("link", name="Side by side").click()
+    expect(tab.page.locator("table.difft tbody tr").first).to_contain_text("attributes.settings.pool.min")
+
+
+def test_a_difference_narrows_without_scripts(desk: Desk, renewed: str) -> None:
+    tab = desk.tab("vera", java_script_enabled=False, viewport={"width": 390, "height": 844})
+    tab.look(renewed)
+    tab.page.get_by_label("Field, and what is below it").fill("attributes.version")
+    tab.page.get_by_role("button", name="Show").click()
+    expect(tab.page.locator("table.difft tbody tr td:first-child").first).to_have_text("attributes.version")
+    tab.page.get_by_role("link", name=re.compile("^Data")).click()
+    expect(tab.page.get_by_role("heading", name="Data", exact=True)).to_be_visible()
+    expect(tab.page.get_by_role("heading", name="Business", exact=True)).to_have_count(0)
+
+
+def test_the_page_that_stands_alone_opens_from_disk(desk: Desk, site: Site, renewed: str, tmp_path: Path) -> None:
+    tab = desk.tab("vera")
+    tab.look(renewed)
+    with tab.page.expect_download() as begun:
+        tab.page.get_by_role("link", name="HTML").click()
+    file = tmp_path / begun.value.suggested_filename
+    begun.value.save_as(file)
+    assert file.name.endswith("-diff.html")
+    alone = desk.open().page
+    alone.goto(file.as_uri())
+    assert alone.get_by_role("heading", name="The graph").is_visible() and alone.locator("tr").count() > 900
+    assert alone.locator("td del").first.evaluate("e => getComputedStyle(e).backgroundColor") == "rgb(248, 220, 216)"
+    alone.context.close()

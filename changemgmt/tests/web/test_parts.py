@@ -9,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from changemgmt.architecture.rules import merge_patch
+from changemgmt.core.comparing import Allowance
 from changemgmt.core.markdown import to_html, to_text
 from changemgmt.preview.capture import patch_between
+from changemgmt.preview.differing import Row
 from changemgmt.templatetags.design import duration_words, seats
-from changemgmt.web.diff import groups_of, marks
+from changemgmt.web.diff import around, cut, groups_of, shown
 from changemgmt.web.plan import new_id
 
 values = st.recursive(
@@ -73,14 +75,24 @@ def test_seats_say_what_they_show():
 
 
 def test_changed_words_are_marked_and_equal_updates_are_folded():
-    before, after = marks("Switch over by hand and call", "Switch over with care and call")
-    assert "<del>by</del>" in before and "<ins>with</ins>" in after and "<span>Switch over </span>" in before
+    row = Row("note", "note", "Switch over by hand and call", "Switch over with care and call")
+    side, unified = (shown(row, None, Allowance(), view) for view in ("side", "unified"))
+    assert "<del>by hand " in side.before and "<ins>with care " in side.after and "<span>Switch over </span>" in side.before
+    assert unified.both == "<span>Switch over </span><del>by hand </del><ins>with care </ins><span>and call</span>"
     field = {"path": "attributes.version", "before": "15.8", "after": "16.6"}
     same = [{"key": key, "operation": "update", "fields": [field]} for key in ("a", "b")]
-    folded = groups_of({"components": same, "relations": []}, [], {"a": "A"})
+    folded, left = groups_of({"components": same, "relations": []}, [], {"a": "A"})
+    assert left == 0
     assert [group.names for group in folded] == [["A", "b"]]
-    drifted = groups_of({"components": same, "relations": []}, [{"key": "a", "field": "attributes.version"}], {})
+    drifted, _ = groups_of({"components": same, "relations": []}, [{"key": "a", "field": "attributes.version"}], {})
     assert len(drifted) == 2 and drifted[0].fields[0].drift
+
+
+def test_of_a_long_text_what_stayed_the_same_is_left_out_and_said_so():
+    assert around("x" * 200, False, False) == "x" * 200
+    assert around("<" * 900, False, False) == "&lt;" * 120 + '<i class="same">… 660 characters the same …</i>' + "&lt;" * 120
+    assert around("a" * 300, True, False).startswith('<i class="same">… 180 characters') and around("a" * 300, False, True).endswith("…</i>")
+    assert cut("y" * 5000).startswith("y" * 4000 + "… and 1000 more characters")
 
 
 def test_ids_of_steps_are_made_of_their_names():
