@@ -10,7 +10,7 @@ from changemgmt.accounts.models import User
 from changemgmt.api.drift import shown_all, shown_row
 from changemgmt.core.time import parse_instant, utc_now
 from changemgmt.lifecycle.decide_drift import adopt_drift, drift_case, revert_drift
-from changemgmt.preview.diff import as_text
+from changemgmt.preview.diff_files import as_text
 from changemgmt.preview.drift_cases import cases, names_for, requested_of, rows_of
 from changemgmt.preview.models import DriftCase
 

@@ -15,7 +15,8 @@ from django.utils.translation import gettext_lazy
 
 from changemgmt.architecture.rules import CREATE, DELETE, UPDATE
 from changemgmt.lifecycle.decide_drift import LONGEST_NOTE, adopt_drift, drift_case, may_adopt, may_decide, revert_drift
-from changemgmt.preview.diff import diff_of_images, markdown
+from changemgmt.preview.diff import diff_of_images
+from changemgmt.preview.diff_files import markdown, told
 from changemgmt.preview.drift_cases import cases, names_for, requested_of, rows_of
 from changemgmt.preview.models import DriftCase, DriftRow
 from changemgmt.preview.queries import HIDDEN
@@ -134,7 +135,7 @@ def worklist(request: PageRequest, number: int) -> HttpResponse:
     if found.state == DriftCase.State.REVERTING:
         rows = [turned(row) for row in rows]
     title = _("Put %(source)s back") if found.state == DriftCase.State.REVERTING else _("Drift of %(source)s")
-    response = HttpResponse(markdown(title % {"source": found.source}, diff_of_images(rows)), content_type="text/markdown; charset=utf-8")
+    response = HttpResponse(markdown(told(title % {"source": found.source}, diff_of_images(rows))), content_type="text/markdown; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="drift-{number}.md"'
     return response
 

@@ -20,7 +20,7 @@ from changemgmt.preview.rebasing import LIVE, MERGED, PROPOSED, VALUE
 
 from .base import PageRequest, attempt, done, page, refused_status, seen_of
 from .component_form import read_value, written_value
-from .diff import marks
+from .diff import fields_of
 from .items import component_names
 
 LONG = 80
@@ -145,7 +145,8 @@ def value_shown(conflict: dict[str, Any], take: str) -> str:
     value = conflict[take]
     if not isinstance(conflict["base"], str) or not isinstance(value, str):
         return written_value(value)
-    return marks(conflict["base"], value)[1]
+    (marked,) = fields_of([{"path": "", "before": conflict["base"], "after": value}])
+    return marked.after or ""
 
 
 WORDS = {
