@@ -55,6 +55,7 @@ REACTIONS: dict[str, tuple[Any, ...]] = {
     "change.cancelled": (notify,),
     "preview.asked": (compute_asked_preview,),
     "preview.computed": NOTHING,
+    "preview.widened": NOTHING,
     "preview.cancelled": NOTHING,
     "assessment.overridden": (notify,),
     "comment.added": (notify,),

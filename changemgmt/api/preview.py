@@ -23,7 +23,7 @@ from changemgmt.preview.queries import diff_of, impact_of, known_of, preview_of,
 from changemgmt.preview.rebasing import KINDS, TAKES
 from changemgmt.preview.stacked import stacked_preview
 
-from .base import Resource
+from .base import Resource, StrictSerializer, Whole
 from .changes import OfChange
 
 if TYPE_CHECKING:
@@ -75,6 +75,18 @@ class PreviewShape(serializers.Serializer):
     summary = SummaryShape()
     checks = CheckShape(many=True)
     drift = DriftShape(many=True)
+
+
+class PreviewBody(StrictSerializer):
+    """How much further than is set this change is followed from now on; what is not given stays as it is set."""
+
+    max_depth = Whole(required=False, min_value=1, max_value=50, help_text="Steps at most; not less than is set.")
+    min_score = serializers.FloatField(required=False, min_value=0.0001, max_value=1.0, help_text="Score at least; not more than is set.")
+
+
+class BoundsShape(serializers.Serializer):
+    max_depth = serializers.IntegerField(allow_null=True)
+    min_score = serializers.FloatField()
 
 
 class ConflictShape(DriftShape):
@@ -164,6 +176,7 @@ class ImpactShape(serializers.Serializer):
     by_layer = serializers.DictField(child=serializers.IntegerField())
     users = serializers.IntegerField()
     untrusted = serializers.IntegerField()
+    bounds = BoundsShape(required=False, help_text="How far it was followed.")
     collisions = CollisionShape(many=True)
 
 
@@ -234,6 +247,7 @@ class Impact(OfChange):
 class Preview(OfChange):
     """The architecture as it would be. POST computes it: at once (200), or by a task where it is large (202)."""
 
+    accepts: ClassVar = {"POST": PreviewBody}
     answers: ClassVar = {"GET": PreviewShape, "POST": PreviewShape}
 
     def permit(self) -> None:
@@ -245,9 +259,7 @@ class Preview(OfChange):
         return self.answer(preview_of(self.change, self.user))
 
     def post(self, request: Request, number: str) -> Response:
-        if request.data:
-            raise Invalid("Nothing is sent with this.")
-        done = ask_for_preview(number, actor=self.user, now=self.now)
+        done = ask_for_preview(number, actor=self.user, now=self.now, further=self.read(PreviewBody))
         shown = preview_of(self.change, self.user)
         return self.answer(shown) if done else self.answer(shown, 202, location=f"/api/v1/changes/{number}/preview/")
 

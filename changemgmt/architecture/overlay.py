@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -24,6 +24,11 @@ class Bounds:
     layers: frozenset[str] | None = None
     types: frozenset[str] | None = None
     confirmed_since: int | None = None
+
+    def widened(self, max_depth: int | None = None, min_score: float | None = None) -> Bounds:
+        """The same, or further: never less far than these."""
+        depth = None if self.max_depth is None else max(self.max_depth, max_depth or 0)
+        return replace(self, max_depth=depth, min_score=min(self.min_score, self.min_score if min_score is None else min_score))
 
 
 @dataclass(frozen=True, slots=True)

@@ -337,6 +337,7 @@ class Preview(models.Model):
     checks = models.JSONField(default=list)
     drift = models.JSONField(default=list)
     layout = models.JSONField(default=dict)
+    further = models.JSONField(default=dict, help_text=_("How much further than is set it is followed: `max_depth`, `min_score`."))
     result_digest = models.CharField(max_length=64, blank=True, help_text=_("Digest of the result within the reach of the change."))
     started_at = models.DateTimeField()
     computed_at = models.DateTimeField(null=True, blank=True)

@@ -19,7 +19,7 @@ from changemgmt.computations.actions import Cancelled, Lost, Stopped, Work, clai
 from changemgmt.core.errors import DomainError
 from changemgmt.preview.actions import put_back
 from changemgmt.preview.compute import PHASES, Computed, Progress, compute, quiet
-from changemgmt.preview.queries import computation_of, items_digest, moved_under
+from changemgmt.preview.queries import computation_of, further_of, made_from, moved_under
 
 from .move import locked
 
@@ -133,7 +133,7 @@ def _try(work: Work, task: _Task, *, last: bool) -> bool:
 
 def content_of(change: Change) -> tuple[int, str]:
     """What of a change the preview is computed from."""
-    return change.version, items_digest(change.items.all())
+    return change.version, made_from(change, further_of(change))
 
 
 def put_on_record(number: str, *, by: str, now: datetime) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 
 from changemgmt.accounts.models import User
+from changemgmt.architecture.graphs import live
 from changemgmt.audit.actions import record
 from changemgmt.changes.models import AMENDABLE, Change, Preview, State
 from changemgmt.computations.actions import ask_to_stop, ring_once
 from changemgmt.computations.queries import is_computing
+from changemgmt.core.errors import Invalid
 from changemgmt.core.verdict import YES, Verdict
-from changemgmt.preview.actions import mark_asked, put_back
+from changemgmt.preview.actions import follow_further, mark_asked, put_back
 from changemgmt.preview.compute import Computed, Progress, quiet
 from changemgmt.preview.queries import computation_of, running, state_of, stored
 
@@ -24,6 +27,7 @@ from .prepare import is_small
 from .reopen_review import compute_anew
 from .review import waits
 
+DEEPEST, WEAKEST = 50, 0.0001
 FIRST_RING = timedelta(seconds=15)
 """So long the message of who asked has to arrive."""
 JOIN_SECONDS = 10.0
@@ -47,14 +51,16 @@ def computable(change: Change) -> bool:
     return change.state in (State.DRAFT, *AMENDABLE) and change.state != State.INFO_REQUESTED
 
 
-def ask_for_preview(number: str, *, actor: User, now: datetime, progress: Progress = quiet) -> bool:
+def ask_for_preview(number: str, *, actor: User, now: datetime, further: Mapping[str, Any] | None = None, progress: Progress = quiet) -> bool:
     """Compute it at once when the change is small (True), else put it on the record as asked for, and the task follows (False).
 
-    `progress` is told how far it is where it is computed at once.
+    `further` follows this change further from now on: `max_depth` and `min_score`. `progress` is told how far it is where it is computed at once.
     """
     with transaction.atomic():
         change = locked(number, actor)
         may_compute(change, actor=actor).enforce()
+        if further:
+            _look_further(change, further, actor=actor, now=now)
         if not is_small(change):
             _ask(change, actor=actor, now=now)
             return False
@@ -69,6 +75,20 @@ def ask_for_preview(number: str, *, actor: User, now: datetime, progress: Progre
     with transaction.atomic():
         _ask(locked(number, actor), actor=actor, now=now)
     return False
+
+
+def _look_further(change: Change, further: Mapping[str, Any], *, actor: User, now: datetime) -> None:
+    """Follow the change further than is set; less far would hide what it reaches. What is as it is set is kept as nothing."""
+    ground = live().bounds
+    set_so = {"max_depth": ground.max_depth or DEEPEST, "min_score": ground.min_score}
+    asked = set_so | {name: value for name, value in further.items() if value is not None}
+    if not set_so["max_depth"] <= asked["max_depth"] <= DEEPEST:
+        raise Invalid.field("max_depth", f"Give {ground.max_depth} steps, as is set, or more, up to {DEEPEST}: less far would hide what it reaches.")
+    if not WEAKEST <= asked["min_score"] <= set_so["min_score"]:
+        raise Invalid.field("min_score", f"Give {ground.min_score}, as is set, or less, down to {WEAKEST}: more would hide what it reaches.")
+    data = {name: value for name, value in asked.items() if value != set_so[name]}
+    follow_further(change, data, now=now)
+    record("preview.widened", actor=actor.username, object=f"change:{change.number}", change=change.number, now=now, data=data)
 
 
 def compute_or_ask(change: Change, *, actor: User, now: datetime) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from changemgmt.architecture.actions import Applied, lock, write
 from changemgmt.architecture.catalogue import Catalogue
@@ -17,7 +18,7 @@ from changemgmt.core.time import rfc3339
 from .compute import Computed, overlay_images
 from .drift import base_of
 from .models import AppliedItem
-from .queries import items_digest, public_name
+from .queries import further_of, made_from, public_name
 from .reverting import undoing
 
 BATCH = 1000
@@ -30,7 +31,7 @@ def store(change: Change, computed: Computed, *, now: datetime) -> Preview:
         defaults={
             "state": computed.state,
             "version": change.version,
-            "items_digest": items_digest(change.items.all()),
+            "items_digest": made_from(change, further_of(change)),
             "revision": computed.revision,
             "impact": computed.impact,
             "diff": computed.diff,
@@ -55,6 +56,13 @@ def mark_asked(change: Change, *, now: datetime) -> None:
     running = {"state": Preview.State.RUNNING, "started_at": now, "error": ""}
     create = {**running, "version": change.version, "items_digest": "", "revision": current_revision()}
     Preview.objects.update_or_create(change=change, defaults=running, create_defaults=create)
+
+
+def follow_further(change: Change, further: dict[str, Any], *, now: datetime) -> None:
+    """Follow the change so much further from now on; what is kept is stale by it."""
+    if not Preview.objects.filter(change=change).update(further=further):
+        mark_asked(change, now=now)
+        Preview.objects.filter(change=change).update(further=further)
 
 
 def put_back(change: Change, *, error: str = "") -> None:

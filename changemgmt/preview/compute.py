@@ -25,6 +25,7 @@ from .diff import diff_of_images
 from .drift import Base, base_of
 from .picture import picture
 from .policies import active_policies, policy_findings
+from .queries import further_of
 from .rules import Proposal, counts, overlaid
 
 Progress = Callable[[str, float], None]
@@ -69,10 +70,11 @@ def compute(change: Change, *, now: datetime, progress: Progress = quiet) -> Com
     begin("graph")
     ground = live()
     begin("propagation")
-    reached = reach_of(base.proposals, steps, catalogue, ground, ground.bounds_at(now), before_effects=lambda: begin("effects"))
+    bounds = ground.bounds_at(now).widened(**further_of(change))
+    reached = reach_of(base.proposals, steps, catalogue, ground, bounds, before_effects=lambda: begin("effects"))
     begin("difference")
     diff = diff_of_images(steps)
-    impact = impact_shape(reached, base.proposals, ground.graph.revision, change.version)
+    impact = impact_shape(reached, base.proposals, ground.graph.revision, change.version) | {"bounds": told(bounds)}
     sure = trusted(impact["affected"])
     listed = reached[: len(sure)]
     begin("checks")
@@ -92,6 +94,11 @@ def compute(change: Change, *, now: datetime, progress: Progress = quiet) -> Com
         reach=reach_rows(base.proposals, listed, steps, catalogue, ground.weights),
         images=tuple(steps),
     )
+
+
+def told(bounds: Bounds) -> dict[str, Any]:
+    """How far it was followed, as the API shows it."""
+    return {"max_depth": bounds.max_depth, "min_score": bounds.min_score}
 
 
 def _reached_as(row: Mapping[str, Any]) -> list[Any]:

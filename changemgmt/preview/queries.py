@@ -37,9 +37,15 @@ HIDDEN = "a change you may not see"
 MOST_MEETINGS = 5000
 
 
-def items_digest(items: Iterable[Item]) -> str:
-    """The digest of what was computed from: every item with the base it was written against."""
-    return digest([item_content(item) | {"before": item.before} for item in items])
+def made_from(change: Change, further: dict[str, Any]) -> str:
+    """The digest of what is computed from: every item with the base it was written against, and how much further it is followed."""
+    items: list[Any] = [item_content(item) | {"before": item.before} for item in change.items.all()]
+    return digest([*items, *([{"further": further}] if further else [])])
+
+
+def further_of(change: Change) -> dict[str, Any]:
+    """How much further than is set this change is followed; empty where nobody asked."""
+    return Preview.objects.filter(change=change).values_list("further", flat=True).first() or {}
 
 
 @once
@@ -51,7 +57,7 @@ def stored(change: Change) -> Preview | None:
 @once
 def state_of(change: Change) -> str:
     """`ready`, `running`, `stale` or `conflict`. Stale: the items changed since, or the architecture moved within the reach."""
-    few = Preview.objects.filter(change=change).only("state", "items_digest", "revision", "change")
+    few = Preview.objects.filter(change=change).only("state", "items_digest", "revision", "change", "further")
     preview = stored(change) if active() else few.first()
     if preview is None or preview.state == Preview.State.FAILED:
         return "stale"
@@ -59,7 +65,7 @@ def state_of(change: Change) -> str:
         return "running"
     if has_applied(change):
         return "ready"
-    if preview.items_digest != items_digest(change.items.all()) or moved_within(change, preview.revision):
+    if preview.items_digest != made_from(change, preview.further) or moved_within(change, preview.revision):
         return "stale"
     return preview.state
 

@@ -17,6 +17,7 @@ from changemgmt.architecture.models import Layer
 from changemgmt.architecture.trust import CONFIRMED
 from changemgmt.changes.models import Change, Preview
 from changemgmt.changes.queries import visible
+from changemgmt.core.errors import Invalid
 from changemgmt.core.reading import once, reading
 from changemgmt.lifecycle.compute_preview import ask_for_preview, may_cancel, may_compute
 from changemgmt.preview.queries import HIDDEN, diff_of, impact_of, layout_of, preview_of, stored
@@ -251,11 +252,20 @@ def wanted(request: PageRequest) -> tuple[int, float, str, str]:
     )
 
 
+def further_asked(request: PageRequest) -> dict[str, Any]:
+    """How much further the form asks to follow the change; Invalid for what is no number."""
+    given = {name: request.POST.get(name, "").strip().replace(",", ".") for name in ("max_depth", "min_score")}
+    try:
+        return {name: float(text) if name == "min_score" else int(text) for name, text in given.items() if text}
+    except ValueError:
+        raise Invalid.field("max_depth", "Give steps as a whole number, and the score as a number such as 0.02.") from None
+
+
 @page("GET", "HEAD", "POST")
 def preview(request: PageRequest, number: str) -> HttpResponse:
     """The architecture as it would be: summary, checks, drift, differences. A POST computes it again."""
     if request.method == "POST":
-        ready = ask_for_preview(number, actor=request.user, now=request.now)
+        ready = ask_for_preview(number, actor=request.user, now=request.now, further=further_asked(request))
         text = _("The preview is computed.") if ready else _("The preview is being computed. You can leave; load the page again to see it.")
         return done(request, text, f"/changes/{number}/{'impact' if request.POST.get('next') == 'impact' else 'preview'}/")
     change = visible(request.user, number)

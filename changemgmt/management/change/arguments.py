@@ -131,6 +131,8 @@ def add_questions(act: Callable[..., ArgumentParser]) -> None:
     assess.add_argument("--again", action="store_true", help="compute the risk of a draft anew")
     preview = act("preview", asking.preview, "the architecture as it would be")
     preview.add_argument("--compute", action="store_true", help="compute it first")
+    preview.add_argument("--max-depth", type=int, metavar="STEPS", help="with --compute: follow this change further than is set")
+    preview.add_argument("--min-score", type=float, metavar="SCORE", help="with --compute: follow it to weaker scores than is set")
     preview.add_argument("--wait", action="store_true", help="until it is computed, also by a worker; tells how far it is on standard error")
     preview.add_argument("--cancel", action="store_true", help="stop computing it: what was there before counts again")
     preview.add_argument("--stacked", action="store_true", help="on top of what is approved near it and not done yet")

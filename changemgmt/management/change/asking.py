@@ -54,7 +54,7 @@ def preview(call: Call) -> None:
     if call.cancel:
         cancel_preview(call.number, **call.acting)
     if call.compute:
-        ask_for_preview(call.number, progress=Told(), **call.acting)
+        ask_for_preview(call.number, further={"max_depth": call.max_depth, "min_score": call.min_score}, progress=Told(), **call.acting)
     if call.wait:
         wait_for(call.change, call.reader)
     if call.stacked:

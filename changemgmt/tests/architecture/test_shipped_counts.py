@@ -70,7 +70,10 @@ def count_catalog(path):
 
 
 def count_tables(path):
-    return Counter(elements=len({row["id"] for row in rows_of(path / "nodes.csv.xz")}), relations=len(rows_of(path / "edges.csv.xz")))
+    nodes, edges = ([row for file in path.glob(f"{name}.csv*") for row in rows_of(file)] for name in ("nodes", "edges"))
+    keys = {row.get("id") or row["name"] for row in nodes}
+    there = sum({row.get("source") or row["from"], row.get("target") or row["to"]} <= keys for row in edges)
+    return Counter(elements=len(keys), relations=there, dangling=len(edges) - there)
 
 
 def rows_of(path):
@@ -93,6 +96,7 @@ def count_state(document):
 # Form, what is imported (a path below data, or the state in a plan), and how it is counted.
 SHIPPED = [("archi" if ".archimate" in path.name else "archimate", path, count_model) for path in MODELS]
 SHIPPED += [("backstage", DATA / "backstage-catalog", count_catalog), ("csv", DATA / "cmdb-osg", count_tables)]
+SHIPPED += [("csv", DATA / "microservices-online-boutique", count_tables)]
 SHIPPED += [("terraform_state", path, lambda path: count_state(state_of(path))) for path in PLANS if state_of(path)]
 EXPECTED = {
     "archisurance-archi-tool.archimate.xz": Counter(elements=120, relations=176),
@@ -107,6 +111,7 @@ EXPECTED = {
     "archisurance.archimate": Counter(elements=120, relations=176),
     "archisurance.exchange.xml": Counter(elements=120, relations=176),
     "cmdb-osg": Counter(elements=2367, relations=4351),
+    "microservices-online-boutique": Counter(elements=13, relations=17),
     "backstage-catalog": Counter(elements=50, relations=68, dangling=2),
     "aws-modules-checkov.json.xz": Counter({"looked up": 6}),
     "complex-update-opentofu.json.xz": Counter(elements=1),
