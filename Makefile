@@ -6,7 +6,7 @@ WORKERS ?= 2
 BIN := .venv/bin
 NAMED := $(if $(TESTS),$(TESTS),)
 
-.PHONY: run test check harness mutation bench clean help
+.PHONY: run test check harness mutation bench bench-architecture clean help
 
 help:
 	@echo "make run      install, set up and start everything (PORT=8000)"
@@ -15,6 +15,7 @@ help:
 	@echo "make harness  the races, 200 rounds each, and every cell of the approval matrix"
 	@echo "make mutation put small mistakes into the approval rules; the tests have to notice 90 % of each module"
 	@echo "make bench    measure speed on PostgreSQL and write docs/benchmarks.md"
+	@echo "make bench-architecture  measure propagation, previews and imports up to a million components (an hour)"
 	@echo "make clean    remove .venv and caches; your data in var/ stays"
 
 run: .venv/.runtime
@@ -36,6 +37,9 @@ mutation: .venv/.development
 
 bench: .venv/.development
 	@$(BIN)/python -m bench.run
+
+bench-architecture: .venv/.development
+	@$(BIN)/python -m bench.architecture
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis staticfiles

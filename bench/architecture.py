@@ -140,12 +140,12 @@ A ratio within one run holds anywhere; the absolute figures only on this machine
 """
 
 
-def measured(sizes: list[int], folder: Path) -> str:
+def measured(sizes: list[int], folder: Path | None) -> str:
     found: dict[str, dict[int, Figures]] = {}
     real: dict[str, Figures] = {}
     server, _, base = postgres_url().rpartition("/")
     for name in ("SQLite", *(() if why_no_postgres() else ("PostgreSQL",))):
-        for job in (*sizes, 0):
+        for job in (*sizes, *([0] if folder else [])):
             with tempfile.TemporaryDirectory() as data:
                 database = f"{base}_bench_{job}" if name == "PostgreSQL" else ""
                 if database:
@@ -154,7 +154,7 @@ def measured(sizes: list[int], folder: Path) -> str:
                     where = place(name, f"{server}/{database}" if database else "", data)
                     if job:
                         found.setdefault(name, {})[job] = estate(where, job)
-                    else:
+                    elif folder:
                         real[name] = debian(where, folder)
                 finally:
                     if database:
@@ -166,11 +166,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--debian", type=Path, default=DEBIAN, help="the folder with the nodes and edges of the Debian graph")
+    parser.add_argument("--only", choices=("estates", "debian"), help="measure a part, and leave the page as it is")
     parser.add_argument("--keep", action="store_true", help="leave the page in docs/ as it is")
     options = parser.parse_args()
-    text = measured(sorted(options.sizes), options.debian)
+    text = measured([] if options.only == "debian" else sorted(options.sizes), None if options.only == "estates" else options.debian)
     print(text)
-    if not options.keep:
+    if not options.keep and not options.only:
         (ROOT / "docs" / "benchmarks-architecture.md").write_text(page(text), encoding="utf-8")
 
 
