@@ -164,7 +164,7 @@ def bring(folder: str) -> dict[str, float]:
     written = sum(row[name] for row in (done.components, done.relations) for name in ("adds", "updates", "removes"))
     return {
         "import": took, "memory": memory(), "written": written, "components": sum(done.components.values()),
-        "relations": sum(done.relations.values()), "skipped": len(done.skipped),
+        "relations": sum(done.relations.values()), "skipped": done.skipped_total,
     }  # fmt: skip
 
 

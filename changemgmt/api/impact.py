@@ -38,6 +38,8 @@ class ImpactShape(serializers.Serializer):
     direct = serializers.ListField(child=serializers.CharField())
     affected = serializers.ListField(child=serializers.DictField())
     by_layer = serializers.DictField(child=serializers.IntegerField())
+    by_owner = serializers.DictField(child=serializers.IntegerField(), help_text="By slug of the team or name of the user; empty for nobody's.")
+    by_criticality = serializers.DictField(child=serializers.IntegerField())
     users = serializers.IntegerField()
     services = serializers.ListField(child=serializers.CharField())
     untrusted = serializers.IntegerField(help_text="So many of `affected` are reached over relations that nobody confirmed lately, and not counted.")

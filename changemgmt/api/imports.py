@@ -66,7 +66,8 @@ class RunShape(serializers.Serializer):
     phase = serializers.ChoiceField(("", *PHASES), help_text="While it runs: what is done now; empty before a worker took it, and afterwards.")
     components = CountsShape()
     relations = CountsShape()
-    skipped = SkippedShape(many=True)
+    skipped = SkippedShape(many=True, help_text="The first ten thousand.")
+    skipped_total = serializers.IntegerField()
     new_types = serializers.ListField(child=serializers.CharField())
     revision = serializers.IntegerField(allow_null=True)
     drift_case = serializers.IntegerField(
@@ -80,7 +81,21 @@ NOTHING = {"adds": 0, "updates": 0, "removes": 0, "unchanged": 0}
 
 def shown(run: ImportRun) -> dict[str, Any]:
     """A run as the API shows it."""
-    plain = ("state", "mode", "format", "source", "by", "cancelled_by", "started_at", "ended_at", "skipped", "revision", "drift_case", "error")
+    plain = (
+        "state",
+        "mode",
+        "format",
+        "source",
+        "by",
+        "cancelled_by",
+        "started_at",
+        "ended_at",
+        "skipped",
+        "skipped_total",
+        "revision",
+        "drift_case",
+        "error",
+    )
     at = running(run)
     told = {"progress": at.share if at else run.progress, "phase": at.phase if at else ""}
     values = {name: getattr(run, name) for name in plain}

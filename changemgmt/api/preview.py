@@ -174,6 +174,8 @@ class ImpactShape(serializers.Serializer):
     direct = serializers.ListField(child=serializers.CharField())
     affected = AffectedShape(many=True)
     by_layer = serializers.DictField(child=serializers.IntegerField())
+    by_owner = serializers.DictField(child=serializers.IntegerField(), help_text="By slug of the team or name of the user; empty for nobody's.")
+    by_criticality = serializers.DictField(child=serializers.IntegerField())
     users = serializers.IntegerField()
     untrusted = serializers.IntegerField()
     bounds = BoundsShape(required=False, help_text="How far it was followed.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -103,7 +104,7 @@ def shown(one: Reached) -> dict[str, Any]:
 
 
 def summed(reached: Reach, direct: Sequence[str]) -> dict[str, Any]:
-    """What is reached, with its counts: by layer, users (of what is changed as well), services.
+    """What is reached, with its counts: by layer, owner ("" for none) and criticality, users (of what is changed as well), services.
 
     The counts are of what is reached over confirmed relations; `untrusted` says how many more there are.
     """
@@ -113,6 +114,8 @@ def summed(reached: Reach, direct: Sequence[str]) -> dict[str, Any]:
     return {
         "affected": affected,
         "by_layer": reached.by_layer(),
+        "by_owner": owners_of([row["key"] for row in sure]),
+        "by_criticality": {str(level): count for level, count in sorted(Counter(row["criticality"] for row in sure).items(), reverse=True)},
         "users": users_of(direct) + sum(row["users"] for row in sure),
         "services": [row["key"] for row in sure if row["type"] in services],
         "untrusted": len(affected) - len(sure),
@@ -122,6 +125,12 @@ def summed(reached: Reach, direct: Sequence[str]) -> dict[str, Any]:
 def trusted(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Those of the reached components, as the API shows them, that are reached over confirmed relations."""
     return [row for row in rows if row.get("trust", CONFIRMED) == CONFIRMED]
+
+
+def owners_of(keys: Sequence[str]) -> dict[str, int]:
+    """How many of these components each team or user owns, who has most first."""
+    rows = (row for portion in portions(keys) for row in Component.objects.filter(key__in=portion).values_list("owner", flat=True))
+    return dict(sorted(Counter(rows).items(), key=lambda pair: (-pair[1], pair[0])))
 
 
 def users_of(keys: Sequence[str]) -> int:

@@ -250,7 +250,8 @@ class ImportRun(models.Model):
     progress = models.FloatField(default=0)
     components = models.JSONField(default=dict)
     relations = models.JSONField(default=dict)
-    skipped = models.JSONField(default=list)
+    skipped = models.JSONField(default=list, help_text=_("The first ten thousand records that were left out, with place and reason."))
+    skipped_total = models.PositiveIntegerField(default=0)
     error = models.TextField(blank=True)
     revision = models.PositiveBigIntegerField(null=True, blank=True)
     drift_case = models.PositiveBigIntegerField(

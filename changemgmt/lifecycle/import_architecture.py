@@ -255,7 +255,8 @@ def _land(run: ImportRun, plan: Plan, *, actor: User, now: datetime, progress: P
 
 def _note(run: ImportRun, plan: Plan, *, now: datetime) -> None:
     run.state, run.ended_at, run.progress = ImportRun.State.DONE, now, 1.0
-    run.components, run.relations, run.skipped = plan.counts("component"), plan.counts("relation"), plan.report()
+    run.components, run.relations = plan.counts("component"), plan.counts("relation")
+    run.skipped, run.skipped_total = plan.report(), len(plan.skipped)
     run.options = run.options | {"new_types": plan.new_types}
     run.save()
 

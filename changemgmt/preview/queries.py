@@ -214,6 +214,7 @@ def impact_of(change: Change, viewer: User | None = None) -> dict[str, Any]:
     """The stored impact with the collisions of this moment, as the API shows it."""
     preview = stored(change)
     empty: dict[str, Any] = {"revision": None, "version": change.version, "direct": [], "affected": [], "by_layer": {}, "users": 0, "services": []}
+    empty |= {"by_owner": {}, "by_criticality": {}}
     empty["untrusted"] = 0
     kept = preview.impact if preview else empty
     return {**empty, **kept, "state": state_of(change), "collisions": collisions_of(change, viewer)}

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 # On the page of the change.
 SHORT_LIST = 25
 LONG_LIST = 500
+OWNERS = 8
 # The width of a node, in units of the drawing, from which on it holds the long words.
 ROOMY = 126
 LOOKS = {"changed": "chg", "added": "chg", "removed": "chg", "direct": "dir", "indirect": "ind", "context": "ctx"}
@@ -204,6 +205,9 @@ def impact_page(request: PageRequest, change: Change) -> dict[str, Any]:
         "impact": whole,
         "board": board_of(request, board, keys),
         "groups": by_layer(rows, sure, names, order),
+        "owners": list(whole["by_owner"].items())[:OWNERS],
+        "owners_left": max(len(whole["by_owner"]) - OWNERS, 0),
+        "criticality": list(whole["by_criticality"].items()),
         "shown": len(rows),
         "found": len(sure),
         "unsure": explained(doubts, names),

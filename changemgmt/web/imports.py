@@ -130,7 +130,7 @@ def report(request: PageRequest, number: int) -> HttpResponse:
         "run": run,
         "numbers": [(_("Components"), run.components), (_("Relations"), run.relations)],
         "skipped": run.skipped[:SHOWN],
-        "more": max(len(run.skipped) - SHOWN, 0),
+        "more": max(run.skipped_total - SHOWN, 0),
         "new_types": run.options.get("new_types", []),
         "may_apply": run.mode == "preview" and run.state == "done" and bool(run.file) and run.by == request.user.username,
         **how_far(run),

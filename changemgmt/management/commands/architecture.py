@@ -233,6 +233,7 @@ def as_json(run: ImportRun) -> dict[str, Any]:
         "components": run.components,
         "relations": run.relations,
         "skipped": run.skipped,
+        "skipped_total": run.skipped_total,
         "new_types": run.options.get("new_types", []),
         "revision": run.revision,
         "drift_case": run.drift_case,
@@ -256,6 +257,6 @@ def as_text(run: ImportRun) -> str:
         lines.append(f"  {name}: " + ", ".join(f"{count} {word}" for word, count in counts.items()))
     lines += [f"  new: {made}" for made in run.options.get("new_types", [])]
     lines += [f"  left out: {entry['where']}: {entry['reason']}" for entry in run.skipped[:SHOWN]]
-    if len(run.skipped) > SHOWN:
-        lines.append(f"  … and {len(run.skipped) - SHOWN} more (see --json)")
+    if run.skipped_total > SHOWN:
+        lines.append(f"  … and {run.skipped_total - SHOWN} more (see --json)")
     return "\n".join(lines)

@@ -43,6 +43,13 @@ def test_what_is_set_is_in_force_at_once_and_a_question_may_ask_otherwise(line, 
     assert reached() == [] and len(reached(layers=None)) == 3
 
 
+def test_what_is_reached_is_counted_by_owner_and_criticality(line, cast, do):
+    for key, owner, criticality in (("b", "ops", 5), ("c", "ops", 3), ("d", "", 5)):
+        do(Operation("update", "component", key, data={"owner": owner, "criticality": criticality}))
+    found = impact_of_components(["a"], now=NOW)
+    assert list(found["by_owner"].items()) == [("ops", 2), ("", 1)] and list(found["by_criticality"].items()) == [("5", 2), ("3", 1)]
+
+
 def test_previews_fall_stale_and_the_arrays_stay(line, cast, change_of, monkeypatch):  # noqa: F811
     change = change_of({"operation": "update", "object": "component", "key": "a", "data": {"name": "A"}})
     store(change, compute(change, now=NOW), now=NOW)
