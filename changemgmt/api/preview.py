@@ -12,15 +12,12 @@ from rest_framework import serializers
 
 from changemgmt.architecture.past import images_between, revision_of
 from changemgmt.architecture.queries import current_revision
-from changemgmt.architecture.rules import OBJECTS
 from changemgmt.core.errors import Invalid
-from changemgmt.lifecycle import edit
 from changemgmt.lifecycle.compute_preview import ask_for_preview, cancel_preview, may_compute
 from changemgmt.preview import diff_files
 from changemgmt.preview.compute import PHASES
 from changemgmt.preview.diff import diff_of_images
-from changemgmt.preview.queries import diff_of, impact_of, known_of, preview_of, rebase_of, told_of
-from changemgmt.preview.rebasing import KINDS, TAKES
+from changemgmt.preview.queries import diff_of, impact_of, known_of, preview_of, told_of
 from changemgmt.preview.stacked import stacked_preview
 
 from .base import Resource, StrictSerializer, Whole
@@ -87,38 +84,6 @@ class PreviewBody(StrictSerializer):
 class BoundsShape(serializers.Serializer):
     max_depth = serializers.IntegerField(allow_null=True)
     min_score = serializers.FloatField()
-
-
-class ConflictShape(DriftShape):
-    """One thing to decide at a re-base."""
-
-    object = serializers.ChoiceField(OBJECTS)
-    kind = serializers.ChoiceField(KINDS)
-    takes = serializers.ListField(child=serializers.ChoiceField(TAKES))
-    merged = serializers.CharField(allow_null=True, help_text="The text with the edits of both sides, where they do not touch.")
-
-
-class RebaseShape(serializers.Serializer):
-    revision = serializers.IntegerField()
-    digest = serializers.CharField(help_text="Of the conflicts; empty where there is none. It is sent back with the choices.")
-    conflicts = ConflictShape(many=True)
-    clean = serializers.IntegerField(help_text="What moved and needs no choice.")
-
-
-class ChoiceShape(serializers.Serializer):
-    """What to take at a conflict, or at every conflict of a thing where no field is named."""
-
-    key = serializers.CharField()
-    object = serializers.ChoiceField(OBJECTS, required=False)
-    field = serializers.CharField(required=False)
-    take = serializers.ChoiceField(TAKES)
-    value = serializers.JSONField(required=False, allow_null=True)
-
-
-class RebaseBody(serializers.Serializer):
-    digest = serializers.CharField(required=False)
-    all = serializers.ChoiceField(TAKES[:2], required=False)
-    choices = ChoiceShape(many=True, required=False)
 
 
 class BelowShape(serializers.Serializer):
@@ -292,39 +257,6 @@ class Stacked(OfChange):
         return self.answer(stacked_preview(self.change, self.user))
 
 
-class Rebase(OfChange):
-    """What moved under the change, with what can be chosen at each conflict. POST takes a choice for every one: the change stands on the live
-    architecture as it is now, and the preview is computed on it."""
-
-    accepts: ClassVar = {"POST": RebaseBody}
-    answers: ClassVar = {"GET": RebaseShape, "POST": PreviewShape}
-
-    def permit(self) -> None:
-        if self.writing:
-            self.permit_edit()
-
-    def get(self, request: Request, number: str) -> Response:
-        return self.answer(rebase_of(self.change, self.user), etag=self.change.etag)
-
-    def post(self, request: Request, number: str) -> Response:
-        given = self.fields()
-        if unknown := given.keys() - {"digest", "all", "choices"}:
-            raise Invalid("Some fields are not known.", errors={str(name)[:60]: ["There is no field of this name."] for name in unknown})
-        for name in ("digest", "all"):
-            if not isinstance(given.get(name, ""), str):
-                raise Invalid.field(name, "Give text.")
-        change = edit.rebase_items(
-            number,
-            actor=self.user,
-            now=self.now,
-            seen=self.seen,
-            choices=given.get("choices", []),
-            everything=given.get("all", ""),
-            digest=given.get("digest", ""),
-        )
-        return self.answer(preview_of(change, self.user), etag=change.etag)
-
-
 class Diff(OfChange):
     """Before and after, field by field; as JSON, Markdown, or an HTML page that stands alone."""
 
@@ -365,7 +297,6 @@ urlpatterns = [
     path("changes/<str:number>/preview/", Preview.as_view(), name="change_preview"),
     path("changes/<str:number>/preview/cancel/", CancelPreview.as_view(), name="change_preview_cancel"),
     path("changes/<str:number>/preview/stacked/", Stacked.as_view(), name="change_stacked"),
-    path("changes/<str:number>/preview/rebase/", Rebase.as_view(), name="change_rebase"),
     path("architecture/diff/", Between.as_view(), name="architecture_diff"),
     path("changes/<str:number>/diff/", Diff.as_view(), name="change_diff"),
 ]
