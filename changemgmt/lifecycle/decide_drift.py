@@ -11,7 +11,7 @@ from django.db import transaction
 from changemgmt.accounts.models import User
 from changemgmt.accounts.queries import has_role
 from changemgmt.architecture.queries import images
-from changemgmt.architecture.rules import COMPONENT, DELETE, OBJECTS, Image
+from changemgmt.architecture.rules import DELETE, OBJECTS, Image
 from changemgmt.architecture.validation import cascade_items
 from changemgmt.audit.actions import Personal, record
 from changemgmt.changes.item_files import Proposal
@@ -112,7 +112,7 @@ def proposals_of(rows: list[Image]) -> tuple[list[Proposal], list[tuple[str, str
     found = [(row.key, adoption(row, live[row.object].get(row.key))) for row in rows]
     items = in_order([one.item for _, one in found if one.item is not None])
     there = {(item["object"], item["key"]) for item in items}
-    gone = [item["key"] for item in items if item["operation"] == DELETE and item["object"] == COMPONENT]
+    gone = [(item["object"], item["key"]) for item in items if item["operation"] == DELETE]
     items += [item for item in cascade_items(gone) if (item["object"], item["key"]) not in there]
     if len(items) > MOST_ITEMS:
         raise NotPossible(f"A change has at most {MOST_ITEMS:,} items, and adopting this takes {len(items):,}.")

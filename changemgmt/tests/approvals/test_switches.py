@@ -56,7 +56,7 @@ NO_SWITCH = {
 """Fields that name or keep something and decide nothing. Due points and evidence have tests of their own (test_voting.py, test_with_verbs.py)."""
 NO_POLICY = {
     "AUTH_USER_MODEL", "BASE_DIR", "BASE_URL", "PRODUCT_NAME", "LOGIN_URL", "LOGIN_THROTTLE", "PASSWORD_RESET_TIMEOUT", "PRODUCTION", "MEDIA_ROOT",
-    "DATA_DIR", "SECRET_KEY", "DEFAULT_FROM_EMAIL", "SECRET_KEY_FALLBACKS", "OTP_TOTP_ISSUER",
+    "DATA_DIR", "SECRET_KEY", "DEFAULT_FROM_EMAIL", "SECRET_KEY_FALLBACKS", "OTP_TOTP_ISSUER", "INLINE_ITEMS",
 }  # fmt: skip
 """Settings that the approvals read and that decide nothing about them."""
 

@@ -215,7 +215,7 @@ def test_a_thousand_rows_are_read_page_by_page(shows, browse, cast, clean_html, 
         page = clean_html(client.get(f"/drift/{case.pk}/?page=11"))
     assert (page.context["total"], page.context["begin"], page.context["last"], page.context["next"]) == (1001, 1001, 1001, None)
     assert page.context["groups"][0].keys == ["n0999"]
-    assert client.get(f"/drift/{case.pk}/").context["groups"][0].keys == ["site"]
+    assert "site" in {key for group in client.get(f"/drift/{case.pk}/").context["groups"] for key in group.keys}
     assert client.get(f"/drift/{case.pk}/?page=99").context["last"] == 0
     assert client.get(f"/drift/{case.pk}/?page=x").context["begin"] == 1
     assert adopt_drift(case.pk, actor=cast.max, now=utc_now()).change.items.count() == 1001
