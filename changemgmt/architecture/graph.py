@@ -9,7 +9,7 @@ from datetime import datetime
 
 import numpy as np
 
-from .keys import Keys
+from .keys import Draft, Keys
 from .rules import RELATION_END
 from .trust import ALWAYS, seconds
 
@@ -107,9 +107,9 @@ def assembled(revision: int, components: Iterable[ComponentRow], relations: Iter
         users.append(serves)
         if needed:
             needs[key] = needed
-    keys, relation_type, source, target, confirmed, refuted = [], array("h"), array("i"), array("i"), array("q"), array("b")
+    keys, relation_type, source, target, confirmed, refuted = Draft(), array("h"), array("i"), array("i"), array("q"), array("b")
     for key, type_name, one, two, *trust in relations:
-        keys.append(key)
+        keys.add(key)
         relation_type.append(relation_types(type_name))
         source.append(_end(nodes, one))
         target.append(_end(nodes, two))
@@ -125,7 +125,7 @@ def assembled(revision: int, components: Iterable[ComponentRow], relations: Iter
         return found if order is None else np.concatenate((found, np.full(ended_on, other, found.dtype)))[order]
 
     links = Links(np.array(relation_type), place[np.array(source)], place[np.array(target)], np.array(refuted).astype(bool))
-    node_keys, relation_keys = Keys.of(nodes.names if order is None else sorted(nodes.names)), Keys.of(keys)
+    node_keys, relation_keys = Keys.of(nodes.names if order is None else sorted(nodes.names)), keys.done()
     return Graph(
         revision,
         node_keys,

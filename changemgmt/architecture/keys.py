@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,9 +24,10 @@ class Keys(Sequence[str]):
     @classmethod
     def of(cls, texts: Iterable[str]) -> Keys:
         """These texts, which have to be in order."""
-        coded = [text.encode() for text in texts]
-        lengths = np.fromiter(map(len, coded), dtype=np.int64, count=len(coded))
-        return cls(np.frombuffer(b"".join(coded), dtype=np.uint8), np.cumsum(lengths))
+        draft = Draft()
+        for text in texts:
+            draft.add(text)
+        return draft.done()
 
     def __len__(self) -> int:
         return len(self.end)
@@ -78,3 +80,17 @@ class Keys(Sequence[str]):
         ]
         lengths = np.insert(np.diff(self.end, prepend=0), spots, [len(text) for text in coded])
         return Keys(np.concatenate([*pieces, self.text[cuts[-1] :]]), np.cumsum(lengths))
+
+
+class Draft:
+    """Keys in the making, text after text, without keeping the texts."""
+
+    def __init__(self) -> None:
+        self.text, self.end = bytearray(), array("q")
+
+    def add(self, text: str) -> None:
+        self.text += text.encode()
+        self.end.append(len(self.text))
+
+    def done(self) -> Keys:
+        return Keys(np.frombuffer(bytes(self.text), dtype=np.uint8), np.array(self.end, dtype=np.int64))

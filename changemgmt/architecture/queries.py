@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Q, QuerySet, Subquery
 
 from changemgmt.accounts.models import OrgUnit
 from changemgmt.core.errors import NotFound
@@ -129,10 +129,18 @@ def exists(object: str, keys: Iterable[str]) -> set[str]:
 
 def relations_at(keys: Iterable[str], *, object: str = COMPONENT) -> QuerySet[Relation]:
     """Relations with an end at one of the components (or relations) of these keys."""
+    return relations().filter(_ends_at(keys, object)).order_by("key")
+
+
+def _ends_at(keys: Iterable[str], object: str = COMPONENT) -> Q:
+    """Whether a relation ends on one of these. By ids: an "or" over the keys of both ends has no index, and reads every relation there is."""
+    model, one, two = (Component, "source", "target") if object == COMPONENT else (Relation, "source_relation", "target_relation")
     wanted = list(keys)
-    if object == COMPONENT:
-        return relations().filter(Q(source__key__in=wanted) | Q(target__key__in=wanted)).order_by("key")
-    return relations().filter(Q(source_relation__key__in=wanted) | Q(target_relation__key__in=wanted)).order_by("key")
+    if len(wanted) == 1:
+        only = Subquery(model.objects.filter(key=wanted[0]).values("pk")[:1])
+        return Q(**{one: only}) | Q(**{two: only})
+    ids = list(model.objects.filter(key__in=wanted).values_list("pk", flat=True))
+    return Q(**{f"{one}__in": ids}) | Q(**{f"{two}__in": ids})
 
 
 def cascade(keys: Iterable[str], *, object: str = COMPONENT) -> dict[str, Relation]:
@@ -320,7 +328,7 @@ def history_of(key: str, most: int = 20) -> list[dict[str, Any]]:
 
 def relations_of(key: str, most: int = 300) -> list[Relation]:
     """The relations of a component with the other ends, in the order of their types."""
-    found = Relation.objects.filter(Q(source__key=key) | Q(target__key=key)).order_by("type__name", "key")
+    found = Relation.objects.filter(_ends_at([key])).order_by("type__name", "key")
     return list(
         found.select_related("type", "source__layer", "source__type", "target__layer", "target__type", "source_relation", "target_relation")[:most]
     )

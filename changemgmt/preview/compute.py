@@ -76,7 +76,6 @@ def compute(change: Change, *, now: datetime, progress: Progress = quiet) -> Com
     diff = diff_of_images(steps)
     impact = impact_shape(reached, base.proposals, ground.graph.revision, change.version) | {"bounds": told(bounds)}
     sure = trusted(impact["affected"])
-    listed = reached[: len(sure)]
     begin("checks")
     always = checks_of(steps, impact["affected"], catalogue, ground.rules, ground.graph)
     checks = in_order([*always, *policy_findings(active_policies(), steps, sure)])
@@ -91,7 +90,7 @@ def compute(change: Change, *, now: datetime, progress: Progress = quiet) -> Com
         drift=[row.as_dict() for row in base.drift],
         layout=picture(steps, impact["affected"]),
         result_digest=digest({"diff": diff, "affected": [_reached_as(row) for row in impact["affected"]]}),
-        reach=reach_rows(base.proposals, listed, steps, catalogue, ground.weights),
+        reach=reach_rows(base.proposals, sure, steps, catalogue, ground.weights),
         images=tuple(steps),
     )
 
@@ -210,7 +209,7 @@ def reach_rows(
         image = step.after or step.before
         if step.object == RELATION and image:
             rows |= {key: (key, 0.0, False) for object, key in ends(image) if object == COMPONENT}
-    rows |= {one.key: (one.key, one.score, False) for one in reached}
+    rows |= {row["key"]: (row["key"], row["score"], False) for row in reached}
     for proposal, step in zip(proposals, steps, strict=True):
         if proposal.object == COMPONENT:
             weight = severity_of(proposal, catalogue, (step.after or step.before or {}).get("type"), weights)
