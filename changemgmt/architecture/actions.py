@@ -13,6 +13,7 @@ from django.db.models import Q, QuerySet
 
 from changemgmt.accounts.models import User
 from changemgmt.core.errors import Invalid, NotPossible
+from changemgmt.core.rows import insert
 from changemgmt.core.time import rfc3339
 
 from .catalogue import Catalogue
@@ -184,7 +185,7 @@ class _Writer:
         def of(object: str, operation: str) -> list[Image]:
             return [step for step in steps if step.object == object and step.operation == operation]
 
-        self._create(Component, [Component(**self._component_values(step.after)) for step in of(COMPONENT, CREATE) if step.after])
+        self._create(Component, [self._component_values(step.after) for step in of(COMPONENT, CREATE) if step.after])
         self._create_relations([step.after for step in of(RELATION, CREATE) if step.after])
         self._update(Relation, of(RELATION, UPDATE))
         self._update(Component, of(COMPONENT, UPDATE))
@@ -221,24 +222,22 @@ class _Writer:
             values |= {f"{side}_id": known[end] if end[0] == COMPONENT else None, f"{side}_relation_id": known[end] if end[0] == RELATION else None}
         return values
 
-    def _create(self, model: Any, rows: list[Any]) -> None:
+    def _create(self, model: Any, rows: list[dict[str, Any]]) -> None:
+        last = model.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
         for portion in portions(rows, BATCH):
-            made = [row.pk for row in model.objects.bulk_create(portion)]
-            self._copied_history(model, min(made), max(made))
+            insert(model, list(portion[0]), (row.values() for row in portion))
             self._tick(len(portion))
+        if rows:
+            self._copied_history(model, last)
 
     def _create_relations(self, wanted: list[dict[str, Any]]) -> None:
         """Relations on components first, then those on relations made before them."""
-        known = ids_of(wanted)
         while wanted:
+            known = ids_of(wanted)
             ready = [image for image in wanted if all(end in known or end[0] == COMPONENT for end in ends(image))] or wanted
-            rows = [Relation(**self._relation_values(image, known)) for image in ready]
-            self._create(Relation, rows)
-            if len(ready) == len(wanted):
-                return
-            known |= {(RELATION, row.key): row.pk for row in rows}
-            now_there = {row.key for row in rows}
-            wanted = [image for image in wanted if image["key"] not in now_there]
+            self._create(Relation, [self._relation_values(image, known) for image in ready])
+            made = {image["key"] for image in ready}
+            wanted = [image for image in wanted if image["key"] not in made]
 
     def _update(self, model: Any, steps: list[Image]) -> None:
         if not steps:
@@ -268,8 +267,8 @@ class _Writer:
             model.objects.filter(pk__in=[row.pk for row in rows])._raw_delete(using=model.objects.db)
             self._tick(len(portion))
 
-    def _copied_history(self, model: Any, first: int, last: int) -> None:
-        """History rows of what was just made: the database copies them, which is many times faster than sending them again."""
+    def _copied_history(self, model: Any, last: int) -> None:
+        """History rows of what was made after the row `last`: the database copies them, which is many times faster than sending them again."""
         historical, quote = model.history.model, connection.ops.quote_name
         columns = [quote(field.column) for field in historical.tracked_fields]
         extra = [quote(historical._meta.get_field(name).column) for name in ("history_date", "history_user", "history_change_reason", "history_type")]
@@ -278,8 +277,8 @@ class _Writer:
             cursor.execute(
                 f"INSERT INTO {quote(historical._meta.db_table)} ({', '.join([*columns, *extra])}) "
                 f"SELECT {', '.join([*columns, '%s', '%s', '%s', '%s'])} FROM {quote(model._meta.db_table)} "
-                f"WHERE revision = %s AND id BETWEEN %s AND %s ORDER BY id",
-                [moment, self.user.pk if self.user else None, self.reason, "+", self.number, first, last],
+                f"WHERE revision = %s AND id > %s ORDER BY id",
+                [moment, self.user.pk if self.user else None, self.reason, "+", self.number, last],
             )
 
     def _history(self, model: Any, rows: Sequence[Any], kind: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from changemgmt.computations.queries import Progress as Told
 from changemgmt.computations.queries import progress_of
 from changemgmt.core.errors import Invalid
+from changemgmt.core.rows import insert
 from changemgmt.core.time import rfc3339
 
 from .actions import Applied, confirm_claimed, lock, write
@@ -154,7 +155,7 @@ def claim_what_is_there(plan: Plan) -> None:
 def _claim(source: Source, claimed: set[tuple[str, str]], dropped: set[tuple[str, str]]) -> None:
     known = set(source.claims.values_list("object", "key"))
     new = sorted(claimed - known)
-    Claim.objects.bulk_create([Claim(source=source, object=object, key=key) for object, key in new], batch_size=2000)
+    insert(Claim, ["source_id", "object", "key"], ((source.pk, object, key) for object, key in new))
     for object in OBJECTS:
         for portion in portions(sorted(key for kind, key in dropped if kind == object)):
             source.claims.filter(object=object, key__in=portion).delete()

@@ -180,6 +180,7 @@ def architectures(draw):
 
 
 @pytest.mark.parametrize("form", BACK)
+@pytest.mark.needs_sqlite  # hundreds of imports in one transaction; the models above go through both databases
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(made=architectures())
 def test_any_architecture_comes_back_but_for_what_is_listed(types, form, made):
@@ -349,6 +350,7 @@ def test_names_and_texts_in_many_languages_are_kept_and_written_again(bring, wri
 # --- GraphML ---
 
 
+@pytest.mark.needs_sqlite  # hundreds of imports in one transaction; the models above go through both databases
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(made=architectures())
 def test_graphml_has_every_component_as_a_node_and_every_relation_as_an_edge(types, made):
