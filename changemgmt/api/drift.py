@@ -140,7 +140,7 @@ class CaseRows(OnCase):
         return self.listing(rows_of(self.case), self.shown)
 
     def shown(self, rows: list[DriftRow]) -> list[dict[str, Any]]:
-        found = requested(row.image for row in rows) if self.case.is_active else {}
+        found = requested((row.image for row in rows), self.user) if self.case.is_active else {}
         names = names_for(found.values(), self.user)
         return [shown_row(row, {key: names[change.pk] for key, change in found.items()}) for row in rows]
 

@@ -97,12 +97,19 @@ class StackedCheckShape(CheckShape):
     alone = serializers.BooleanField(help_text="Whether the change brings it to the live architecture, too.")
 
 
+class StackedDriftShape(DriftShape):
+    """Of conflicts with changes the reader may not see only that there are some: one row without place and values."""
+
+    key = serializers.CharField(allow_null=True)
+    field = serializers.CharField(allow_null=True)
+
+
 class StackedShape(serializers.Serializer):
     state = serializers.ChoiceField(("ready", "conflict"))
     revision = serializers.IntegerField()
     below = BelowShape(many=True)
     left_out = serializers.IntegerField()
-    conflicts = DriftShape(many=True)
+    conflicts = StackedDriftShape(many=True)
     checks = StackedCheckShape(many=True)
 
 
@@ -142,6 +149,7 @@ class ImpactShape(serializers.Serializer):
     by_owner = serializers.DictField(child=serializers.IntegerField(), help_text="By slug of the team or name of the user; empty for nobody's.")
     by_criticality = serializers.DictField(child=serializers.IntegerField())
     users = serializers.IntegerField()
+    services = serializers.ListField(child=serializers.CharField(), help_text="Keys of the services among the affected.")
     untrusted = serializers.IntegerField()
     bounds = BoundsShape(required=False, help_text="How far it was followed.")
     collisions = CollisionShape(many=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from django.urls import path
 from rest_framework import serializers
 
-from changemgmt.lifecycle.edit_architecture import EDITORS, propagation_shown, save_propagation
+from changemgmt.lifecycle.edit_architecture import propagation_shown, save_propagation
 
 from .base import Resource, StrictSerializer, Text, Whole
 
@@ -34,7 +34,7 @@ class PropagationBody(StrictSerializer):
 class Propagation(Resource):
     """How far every change is followed. What is written makes a revision: previews fall stale and are computed again."""
 
-    roles: ClassVar = {"PATCH": EDITORS}
+    roles: ClassVar = {"PATCH": ("administrator",)}
     accepts: ClassVar = {"PATCH": PropagationBody}
     answers: ClassVar = {"GET": PropagationBody, "PATCH": PropagationBody}
 

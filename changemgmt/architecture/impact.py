@@ -14,7 +14,7 @@ from changemgmt.computations.kept import kept
 from changemgmt.core.errors import Invalid
 
 from .graphs import live
-from .models import Component, ComponentType
+from .models import Component, ComponentType, Layer, RelationType
 from .propagation import Reach, Reached, propagate
 from .queries import architecture_token, exists, portions
 from .rules import COMPONENT, DELETE, OPERATIONS, severity
@@ -22,7 +22,7 @@ from .trust import CONFIRMED
 
 Progress = Callable[[str, float], None]
 BOUNDS = ("max_depth", "min_score", "layers", "types")
-LISTS = ("layers", "types")
+LISTS: dict[str, Any] = {"layers": Layer, "types": RelationType}
 PHASES = {"graph": 0.0, "propagation": 0.3, "summary": 0.8}
 
 
@@ -38,6 +38,12 @@ def checked(question: Mapping[str, Any]) -> dict[str, Any]:
     if missing:
         raise Invalid.field("components", f"There is no component {missing[0]!r}.")
     bounds = {name: sorted(set(question[name])) if name in LISTS else question[name] for name in BOUNDS if name in question}
+    for name, model in LISTS.items():
+        there = set(model.objects.filter(name__in=bounds.get(name, ())).values_list("name", flat=True)) if bounds.get(name) else set()
+        if unknown := sorted(set(bounds.get(name, ())) - there):
+            raise Invalid.field(name, f"There is no {model._meta.verbose_name} {unknown[0][:60]!r}.")
+        if name in bounds and not bounds[name]:
+            del bounds[name]  # empty means all, as in the settings
     return {"components": keys, "operation": question.get("operation", "update"), "bounds": bounds}
 
 

@@ -95,9 +95,11 @@ def _traced(old: Sequence[Any], new: Sequence[Any], trace: list[dict[int, int]])
 
 # Texts: by lines, what differs of them by sentences, what differs of those by words.
 
+# Each character is looked at once: a longest match from every mark on would take the square of the text.
+SENTENCE = re.compile(r"[^.;!?]*(?:[.;!?]+\s*)?")
 LEVELS: tuple[Callable[[str], list[str]], ...] = (
     lambda text: text.splitlines(keepends=True),
-    re.compile(r".+?[.;!?]+\s+|.+", re.DOTALL).findall,
+    lambda text: [part for part in SENTENCE.findall(text) if part],
     re.compile(r"\w+\s*|[^\w\s]\s*|\s+").findall,
 )
 FEW = 4  # words; texts that are shorter are shown whole

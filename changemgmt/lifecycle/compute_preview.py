@@ -59,8 +59,8 @@ def ask_for_preview(number: str, *, actor: User, now: datetime, further: Mapping
     with transaction.atomic():
         change = locked(number, actor)
         may_compute(change, actor=actor).enforce()
-        if further:
-            _look_further(change, further, actor=actor, now=now)
+        if asked := {name: value for name, value in (further or {}).items() if value is not None}:
+            _look_further(change, asked, actor=actor, now=now)
         if not is_small(change):
             _ask(change, actor=actor, now=now)
             return False
@@ -81,7 +81,7 @@ def _look_further(change: Change, further: Mapping[str, Any], *, actor: User, no
     """Follow the change further than is set; less far would hide what it reaches. What is as it is set is kept as nothing."""
     ground = live().bounds
     set_so = {"max_depth": ground.max_depth or DEEPEST, "min_score": ground.min_score}
-    asked = set_so | {name: value for name, value in further.items() if value is not None}
+    asked = set_so | dict(further)
     if not set_so["max_depth"] <= asked["max_depth"] <= DEEPEST:
         raise Invalid.field("max_depth", f"Give {ground.max_depth} steps, as is set, or more, up to {DEEPEST}: less far would hide what it reaches.")
     if not WEAKEST <= asked["min_score"] <= set_so["min_score"]:

@@ -82,7 +82,7 @@ def adopt_drift(key: int, *, actor: User, now: datetime) -> Adopting:
         case = locked(key)
         may_adopt(case, actor=actor).enforce()
         rows = images_of(rows_of(case))
-        asked = requested(rows)
+        asked = requested(rows, actor)
         proposals, left_out = proposals_of([row for row in rows if key_of(row) not in asked])
         checked, wrong = those_that_hold(proposals, [])
         left_out += wrong

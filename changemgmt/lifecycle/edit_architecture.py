@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Model, ProtectedError
 
 from changemgmt.accounts.models import User
+from changemgmt.accounts.queries import has_role
 from changemgmt.architecture.actions import Applied, apply_operations, save_type
 from changemgmt.architecture.fields import bad_schema
 from changemgmt.architecture.models import ComponentType, Layer, PropagationSettings, RelationType
@@ -111,7 +112,9 @@ def save_relation_type(name: str | None, fields: Mapping[str, Any], *, actor: Us
 
 
 def save_propagation(fields: Mapping[str, Any], *, actor: User, now: datetime) -> PropagationSettings:
-    """Write how far changes are followed; `layers` and `relation_types` are names, empty for all."""
+    """Write how far changes are followed; `layers` and `relation_types` are names, empty for all. It decides the risk of every change."""
+    if not has_role(actor, "administrator"):
+        raise NotPermitted("Only administrators set how far changes are followed.")
     values: dict[str, Any] = dict(fields)
     many: dict[str, list[Any]] = {}
     if "layers" in values:

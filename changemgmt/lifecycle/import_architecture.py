@@ -80,17 +80,25 @@ def import_architecture(
 
 def keep_for_apply(run: ImportRun, upload: Any) -> None:
     """Keep the file of a preview, so that it can be applied as it was seen. The person's older previews are forgotten."""
-    for old in ImportRun.objects.filter(by=run.by, mode="preview").exclude(pk=run.pk).exclude(file=""):
-        old.file.delete(save=True)
+    _forget_older(run)
     upload.seek(0)
     run.file.save(f"{run.pk}-{Path(str(upload.name)).name[-100:]}", Stored(upload))
 
 
+def _forget_older(run: ImportRun) -> None:
+    for old in ImportRun.objects.filter(by=run.by, mode="preview", state=ImportRun.State.DONE).exclude(pk=run.pk).exclude(file=""):
+        old.file.delete(save=True)
+
+
 def apply_preview(run_id: int, *, actor: User, now: datetime) -> ImportRun:
-    """Apply the file of a preview. The plan is made anew: the architecture may have moved since."""
+    """Apply the file of a preview, a large one by a worker. The plan is made anew: the architecture may have moved since."""
     seen = ImportRun.objects.filter(pk=run_id, mode="preview", by=actor.username).exclude(file="").first()
     if seen is None:
         raise NotPossible("The file of this preview is not kept any more: choose it again.")
+    if seen.file.size > INLINE_BYTES:
+        run = queue_import(_named(seen), actor=actor, now=now, format=seen.format, source=seen.source, mode="apply", options=_asked(seen.options))
+        seen.file.delete(save=True)
+        return run
     run = begin(actor=actor, now=now, format=seen.format, source=seen.source, mode="apply", options=_asked(seen.options), file_name=seen.file_name)
     done = _carry_out(run, of_upload(_named(seen)), actor=actor, now=now)
     seen.file.delete(save=True)
@@ -118,7 +126,9 @@ def finish_import(run_id: int, *, now: datetime) -> ImportRun:
     upload = _named(run)
     with suppress(DomainError):
         _carry_out(run, of_upload(upload), actor=User.objects.get(username=run.by), now=now, read=upload.share)
-    if run.state != ImportRun.State.RUNNING:
+    if run.state == ImportRun.State.DONE and run.mode == "preview":
+        _forget_older(run)
+    elif run.state != ImportRun.State.RUNNING:
         run.file.delete(save=True)
     return run
 
@@ -215,6 +225,8 @@ def _read_and_land(run: ImportRun, files: Sequence[File], work: Work, *, actor: 
     records = read_records(run.format, files, Options(mapping, lambda done: progress("reading", done, 0)))
     with transaction.atomic():
         work.hold()
+        if ImportRun.objects.select_for_update().get(pk=run.pk).state != ImportRun.State.RUNNING:
+            raise Lost  # it was cancelled, or done, before it was claimed
         plan = plan_import(
             consumed(records),
             source=run.source,

@@ -39,7 +39,7 @@ def listed(actor: User, *, all: bool, **options: Any) -> list[dict[str, Any]]:
 
 def detail(actor: User, *, id: int, **options: Any) -> dict[str, Any]:
     case = drift_case(id)
-    asked = requested_of(case)
+    asked = requested_of(case, actor)
     names = names_for(asked.values(), actor)
     by = {key: names[change.pk] for key, change in asked.items()}
     return shown_all([case], actor)[0] | {"rows": [shown_row(row, by) for row in rows_of(case)]}

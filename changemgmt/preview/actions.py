@@ -9,7 +9,7 @@ from typing import Any
 
 from changemgmt.architecture.actions import Applied, lock, write
 from changemgmt.architecture.catalogue import Catalogue
-from changemgmt.architecture.queries import current_revision
+from changemgmt.architecture.queries import current_revision, portions
 from changemgmt.architecture.trust import said_now
 from changemgmt.changes.models import Change, Item, Preview, Reach
 from changemgmt.core.errors import NotPossible
@@ -18,7 +18,7 @@ from changemgmt.core.time import rfc3339
 from .compute import Computed, overlay_images
 from .drift import base_of
 from .models import AppliedItem
-from .queries import further_of, made_from, public_name
+from .queries import further_of, made_from, not_as_written, public_name
 from .reverting import undoing
 
 BATCH = 1000
@@ -96,6 +96,8 @@ def apply_items(change: Change, items: Iterable[Item], *, actor: str, now: datet
         raise NotPossible(f"The architecture moved under this change. {sentences[0]}", errors={"items": sentences})
     steps = said_now(overlay_images(base, Catalogue.load()), rfc3339(now) or "")
     applied = write(steps, actor=actor, now=now, change=change.number, reason=f"step {step}" if step else "")
+    if wrong := not_as_written(applied.images):
+        raise NotPossible(f"What was written is not what the preview showed, at {', '.join(wrong[:5])}. Nothing was applied.")
     AppliedItem.objects.bulk_create(
         [
             AppliedItem(
@@ -116,9 +118,10 @@ def apply_items(change: Change, items: Iterable[Item], *, actor: str, now: datet
 
 
 def _refuse_applied(change: Change, items: Sequence[Item]) -> None:
-    there = AppliedItem.objects.filter(change=change, reverted_in=None, item_id__in=[item.pk for item in items][:900])
-    if twice := list(there.values_list("key", flat=True)[:5]):
-        raise NotPossible(f"Applied already: {', '.join(twice)}.")
+    there = AppliedItem.objects.filter(change=change, reverted_in=None)
+    twice = [key for portion in portions([item.pk for item in items]) for key in there.filter(item_id__in=portion).values_list("key", flat=True)[:5]]
+    if twice:
+        raise NotPossible(f"Applied already: {', '.join(twice[:5])}.")
 
 
 def revert_items(change: Change, *, actor: str, now: datetime, step: str | None = None) -> Applied | None:

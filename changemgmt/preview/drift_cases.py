@@ -42,8 +42,11 @@ def rows_of(case: DriftCase) -> QuerySet[DriftRow]:
     return case.rows.filter(gone_at=None) if case.is_active else case.rows.all()
 
 
-def requested(rows: Iterable[Image]) -> dict[Key, Change]:
-    """Those of the rows which an approved change that is not done yet is about to bring about, with the change."""
+def requested(rows: Iterable[Image], viewer: User | None = None) -> dict[Key, Change]:
+    """Those of the rows which an approved change that is not done yet is about to bring about, with the change.
+
+    For a viewer only changes they may see: that a row is requested would tell what another is about to do.
+    """
     wanted = {key_of(row): row for row in rows}
     catalogue = Catalogue.load() if wanted else None
     found: dict[Key, Change] = {}
@@ -51,19 +54,19 @@ def requested(rows: Iterable[Image]) -> dict[Key, Change]:
         items = (
             Item.objects.filter(key__in=portion, change__state__in=IN_HAND, change__imported=False).select_related("change").order_by("change", "pk")
         )
-        for item in items:
+        for item in items if viewer is None else items.filter(change__in=visible_to(viewer)):
             row = wanted.get((item.object, item.key))
             if row is not None and catalogue is not None and explains(written(item, row, catalogue), row):
                 found.setdefault(key_of(row), item.change)
     return found
 
 
-def requested_of(case: DriftCase) -> dict[Key, Change]:
+def requested_of(case: DriftCase, viewer: User) -> dict[Key, Change]:
     """The same of a case that is not settled, without reading the rows that no such change is about."""
     if not case.is_active:
         return {}
     items = Item.objects.filter(change__state__in=IN_HAND, change__imported=False)
-    return requested(row.image for row in rows_of(case).filter(key__in=items.values("key")))
+    return requested((row.image for row in rows_of(case).filter(key__in=items.values("key"))), viewer)
 
 
 def written(item: Item, row: Image, catalogue: Catalogue) -> Image:

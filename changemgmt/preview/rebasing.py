@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from changemgmt.architecture.rules import CREATE, DELETE, RELATION, RELATION_END, image_after
 from changemgmt.core.canonical import digest
+from changemgmt.core.comparing import Allowance
 
 from .capture import creation, item_for, patch_between
 from .rules import Drift, Proposal
@@ -57,20 +59,21 @@ Chosen = Sequence[tuple[Conflict, Choice]]
 def conflicts_of(moved: Iterable[tuple[Proposal, Drift]], live: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[Conflict]:
     """What has to be decided, in the order of the items. What moved elsewhere, or to what is proposed anyway, needs no decision."""
     found: dict[tuple[int, str, str], Conflict] = {}
+    allowance = Allowance()
     for item, row in moved:
         if row.conflict:
-            made = _conflict(item, row, live[item.object].get(item.key))
+            made = _conflict(item, row, live[item.object].get(item.key), allowance)
             before = found.get((item.item_id, made.kind, made.field))
             found[item.item_id, made.kind, made.field] = _together(before, made) if before else made
     return sorted(found.values(), key=lambda conflict: (conflict.object, conflict.key, KINDS.index(conflict.kind), conflict.field))
 
 
-def _conflict(item: Proposal, row: Drift, live: Mapping[str, Any] | None) -> Conflict:
+def _conflict(item: Proposal, row: Drift, live: Mapping[str, Any] | None, allowance: Allowance) -> Conflict:
     kind = _kind(item, row)
     made = Conflict(item.item_id, item.object, item.key, kind, row.field, row.base, row.live, row.proposed, row.moved_by, (LIVE, PROPOSED))
     match kind:
         case "field":
-            return _of_field(made)
+            return _of_field(made, allowance)
         case "changed":
             return replace(made, field="existence", base={row.field: row.base}, live={row.field: row.live}, proposed=None)
         case "relations":
@@ -91,10 +94,10 @@ def _kind(item: Proposal, row: Drift) -> str:
     return GONE if row.field == "existence" and row.live is None else FIELD
 
 
-def _of_field(made: Conflict) -> Conflict:
+def _of_field(made: Conflict, allowance: Allowance) -> Conflict:
     merged = None
     if all(isinstance(side, str) for side in (made.base, made.live, made.proposed)):
-        merged = merged_words(made.base, made.live, made.proposed)
+        merged = merged_words(made.base, made.live, made.proposed, allowance)
     return replace(made, takes=TAKES if merged is not None else (LIVE, PROPOSED, VALUE), merged=merged)
 
 
@@ -197,12 +200,15 @@ def _chosen(name: str, value: Any, conflict: Conflict, choice: Choice) -> dict[s
 
 def without_strays(items: Iterable[Item], dropped: set[str]) -> set[str]:
     """Of relations that are created, those that would end on a relation that is not created any more (`dropped`), over and over."""
-    new = [item for item in items if (item["operation"], item["object"]) == (CREATE, RELATION)]
+    hanging: dict[str, list[str]] = defaultdict(list)
+    for item in items:
+        if (item["operation"], item["object"]) == (CREATE, RELATION):
+            for end in {end for end in (item.get("source"), item.get("target")) if isinstance(end, str)}:
+                hanging[end].append(item["key"])
     lost: set[str] = set()
-    while more := {
-        item["key"]
-        for item in new
-        if item["key"] not in lost and {f"{RELATION_END}{key}" for key in dropped | lost} & {item.get("source"), item.get("target")}
-    }:
-        lost |= more
+    waiting = list(dropped)
+    while waiting:
+        fresh = [key for key in hanging[f"{RELATION_END}{waiting.pop()}"] if key not in lost]
+        lost |= set(fresh)
+        waiting += fresh
     return lost

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,18 +15,18 @@ from changemgmt.architecture.effects import effects
 from changemgmt.architecture.graph import Graph, Rule
 from changemgmt.architecture.graphs import live
 from changemgmt.architecture.queries import architecture_token, images
-from changemgmt.architecture.rules import COMPONENT, CREATE, OBJECTS, Image
+from changemgmt.architecture.rules import COMPONENT, OBJECTS, Image
 from changemgmt.changes.models import APPROVED, Change, Item, Reach, State
 from changemgmt.changes.queries import visible_to
 from changemgmt.computations.kept import kept
 
-from .checks import Check, checks_of, in_order
+from .checks import Check, check, checks_of, in_order
 from .compute import overlay_of
 from .drift import proposal_of
 from .models import AppliedItem
 from .policies import active_policies, policy_findings
 from .queries import HIDDEN
-from .rules import Drift, Proposal
+from .rules import Proposal
 from .stacking import Stack, conflicts
 
 PENDING = (*APPROVED, State.SCHEDULED, State.IMPLEMENTING)
@@ -61,14 +61,19 @@ def _laid(change: Change, below: Sequence[Change], seen: set[str]) -> dict[str, 
     found = conflicts(ground.stack(), mine)
     brought, brought_seen = ground.brought(mine), ground.brought(mine, only=seen)
     alone = ground.brought(mine, only=set())
-    unseen = {proposal.key for number, listed in ground.below if number not in seen for proposal in listed if proposal.operation == CREATE}
+    # What comes of changes the viewer may not see is not shown, be it by a value, a place, or a finding: only that there is something.
+    open_ = conflicts(ground.stack(only=seen), mine)
+    hidden = any(row not in open_ for row in found)
     return {
         "state": "conflict" if found else "ready",
         "revision": ground.graph.revision,
         "below": [_shown(row, seen) for row in below[:MOST]],
         "left_out": max(0, len(below) - MOST),
-        "conflicts": [_masked(row, seen) for row in found],
-        "checks": [(row if row in brought_seen else _veiled(row, unseen)) | {"alone": row in alone} for row in brought],
+        "conflicts": [*(row.as_dict() for row in open_), *([NOT_SHOWN] if hidden else [])],
+        "checks": [
+            *(row | {"alone": row in alone} for row in brought if row in brought_seen),
+            *_veiled(row for row in brought if row not in brought_seen),
+        ],
     }
 
 
@@ -149,12 +154,11 @@ def _shown(row: Change, seen: set[str]) -> dict[str, Any]:
     return {"number": row.number, "title": row.title, "state": row.state, "start": row.planned_start or row.requested_start}
 
 
-def _masked(row: Drift, seen: set[str]) -> dict[str, Any]:
-    shown = row.as_dict()
-    return shown if row.moved_by in seen else shown | {"live": None, "moved_by": HIDDEN}
+NOT_SHOWN = {"key": None, "field": None, "base": None, "live": None, "proposed": None, "moved_by": HIDDEN, "conflict": True}
+"""What is said of a conflict with a change the viewer may not see."""
 
 
-def _veiled(row: Check, unseen: set[str]) -> Check:
-    """A finding that is there only because of a change the viewer may not see: where (unless that is `unseen` too), and not what."""
-    veiled = {"key": None if row["key"] in unseen else row["key"]} | ({"policy": None} if "policy" in row else {})
-    return row | veiled | {"message": "It would not hold together with a change you may not see."}
+def _veiled(rows: Iterable[Check]) -> list[Check]:
+    """Findings that are there only because of a change the viewer may not see: that there are errors, and that there are warnings."""
+    words = "It would not hold together with a change you may not see."
+    return [check("with_others", severity, "", words) | {"key": None, "alone": False} for severity in sorted({row["severity"] for row in rows})]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import re
+from itertools import groupby
+
+from changemgmt.core.comparing import NEW, SAME, Allowance, steps_between
 
 LONGEST = 20_000
 Cut = tuple[int, int, tuple[str, ...]]
@@ -15,12 +17,16 @@ def pieces_of(text: str) -> list[str]:
     return re.findall(r"\s+|\S+", text)
 
 
-def merged_words(base: str, live: str, proposed: str) -> str | None:
-    """The text with the edits of both sides, or None where they touch each other or the texts are too long to compare."""
+def merged_words(base: str, live: str, proposed: str, allowance: Allowance | None = None) -> str | None:
+    """The text with the edits of both sides, or None where they touch each other, or differ by more than may be compared (`allowance`)."""
     if max(len(base), len(live), len(proposed)) > LONGEST:
         return None
     old = pieces_of(base)
-    cuts = sorted({*_cuts(old, pieces_of(live)), *_cuts(old, pieces_of(proposed))})
+    allowance = allowance or Allowance()
+    sides = [_cuts(old, pieces_of(side), allowance) for side in (live, proposed)]
+    if sides[0] is None or sides[1] is None:
+        return None
+    cuts = sorted({*sides[0], *sides[1]})
     if any(second[0] <= first[1] for first, second in zip(cuts, cuts[1:], strict=False)):
         return None
     for begin, end, instead in reversed(cuts):
@@ -28,6 +34,17 @@ def merged_words(base: str, live: str, proposed: str) -> str | None:
     return "".join(old)
 
 
-def _cuts(old: list[str], new: list[str]) -> list[Cut]:
-    found = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
-    return [(a, b, tuple(new[c:d])) for tag, a, b, c, d in found if tag != "equal"]
+def _cuts(old: list[str], new: list[str], allowance: Allowance) -> list[Cut] | None:
+    """Where the new text differs from the old; None where that takes more than may be compared."""
+    steps = steps_between(old, new, allowance)
+    if steps is None:
+        return None
+    found: list[Cut] = []
+    place = 0
+    for same, run in groupby(steps, key=lambda step: step[0] == SAME):
+        entries = list(run)
+        taken = sum(sign != NEW for sign, _ in entries)
+        if not same:
+            found.append((place, place + taken, tuple(text for sign, text in entries if sign == NEW)))
+        place += taken
+    return found

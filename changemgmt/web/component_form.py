@@ -180,5 +180,5 @@ def read_value(text: str, like: Any) -> Any:
         return None
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

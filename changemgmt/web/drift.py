@@ -90,7 +90,7 @@ def case(request: PageRequest, number: int) -> HttpResponse:
 
 
 def show(request: PageRequest, case: DriftCase, form: RevertForm, refusal: DomainError | None = None, status: int = 200) -> HttpResponse:
-    asked = requested_of(case)
+    asked = requested_of(case, request.user)
     changes = shown_changes([case.change, *asked.values()], request.user)
     context = {
         "case": case,

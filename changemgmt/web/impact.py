@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 SHORT_LIST = 25
 LONG_LIST = 500
 OWNERS = 8
+DEEPEST = 50
 # The width of a node, in units of the drawing, from which on it holds the long words.
 ROOMY = 126
 LOOKS = {"changed": "chg", "added": "chg", "removed": "chg", "direct": "dir", "indirect": "ind", "context": "ctx"}
@@ -186,7 +187,7 @@ def impact_page(request: PageRequest, change: Change) -> dict[str, Any]:
     board = layout_of(change).get("board")
     learn_component_names({node["key"]: node["name"] for node in board["nodes"]} if board else {})
     whole = impact_of(change, request.user)
-    depth, score, layer, q = wanted(request)
+    depth, score, layer, q = wanted(request, whole.get("bounds") or {})
     found = [
         row
         for row in whole["affected"]
@@ -221,13 +222,14 @@ def impact_page(request: PageRequest, change: Change) -> dict[str, Any]:
         "next": at_page(request, at + 1) if at and at * LONG_LIST < max(len(sure), len(unsure)) else None,
         "here": request.get_full_path(),
         "depth": depth,
-        "score": f"{score:.2f}",
+        "score": f"{score:g}",
         "layer": layer,
         "q": q,
         "layers": [(name, layer_label(name)) for name in order],
         "kept": [(name, request.GET[name]) for name in ("as", "by") if name in request.GET],
         "collisions": [row | {"number": "" if row["number"] == HIDDEN else row["number"]} for row in whole["collisions"][:50]],
         "may_compute": may_compute(change, actor=request.user).allowed,
+        **(computing(change.number, preview_of(change, request.user), may_cancel(change, actor=request.user)) if whole["state"] == "running" else {}),
     }
 
 
@@ -241,16 +243,17 @@ def at_page(request: PageRequest, number: int) -> str:
     return with_query(request, page=str(number))
 
 
-def wanted(request: PageRequest) -> tuple[int, float, str, str]:
-    """Depth, score, layer and words of the explorer; what can't be read narrows nothing."""
-    depth = request.GET.get("depth", "")
+def wanted(request: PageRequest, bounds: dict[str, Any]) -> tuple[int, float, str, str]:
+    """Depth, score, layer and words of the explorer; what can't be read narrows nothing, and nor does what is not there."""
+    depth, text = request.GET.get("depth", ""), request.GET.get("score", "")
+    furthest, weakest = bounds.get("max_depth") or DEEPEST, bounds.get("min_score", 0.0)
     try:
-        score = max(0.0, min(1.0, float(request.GET.get("score", "") or 0.05)))
+        score = max(weakest, min(1.0, float(text))) if text else weakest
     except ValueError:
-        score = 0.05
+        score = weakest
     return (
-        int(depth) if depth.isdigit() and 0 < int(depth) <= 20 else 6,
-        score if score == score else 0.05,
+        int(depth) if depth.isascii() and depth.isdigit() and len(depth) < 4 and 0 < int(depth) <= furthest else furthest,
+        score if score == score else weakest,
         request.GET.get("layer", "")[:60],
         request.GET.get("q", "").strip()[:300],
     )

@@ -21,6 +21,7 @@ from changemgmt.lifecycle.import_architecture import (
     apply_preview,
     cancel_import,
     import_architecture,
+    is_controlled,
     keep_for_apply,
     mapping_of,
     may_import,
@@ -132,6 +133,7 @@ def report(request: PageRequest, number: int) -> HttpResponse:
         "skipped": run.skipped[:SHOWN],
         "more": max(run.skipped_total - SHOWN, 0),
         "new_types": run.options.get("new_types", []),
+        "controlled": is_controlled(run.source),
         "may_apply": run.mode == "preview" and run.state == "done" and bool(run.file) and run.by == request.user.username,
         **how_far(run),
     }
@@ -167,6 +169,8 @@ def apply(request: PageRequest, number: int) -> HttpResponse:
     """Apply what the preview showed."""
     only_editors(request)
     run = apply_preview(number, actor=request.user, now=request.now)
+    if run.state == ImportRun.State.RUNNING:
+        return done(request, _("A worker imports it."), f"/imports/{run.pk}/")
     text = _("Imported from %(source)s.") if run.revision is not None else _("Compared with %(source)s.")
     return done(request, text % {"source": run.source}, f"/imports/{run.pk}/")
 

@@ -122,7 +122,8 @@ def with_what_goes(wanted: Desired, box: Sandbox) -> None:
     live = {key for object in OBJECTS for key in cascade([key for kind, key in gone if kind == object], object=object)}
     items = [{"operation": CREATE, "object": RELATION, "key": key, **_ends(image.after)} for (object, key), image in box.touched.items()
              if object == RELATION and image.before is None and image.after]  # fmt: skip
-    hung = {str(item["key"]) for item in items if {item["source"], item["target"]} & {key for kind, key in gone if kind == COMPONENT}}
+    components = {key for kind, key in gone if kind == COMPONENT}
+    hung = {str(item["key"]) for item in items if {item["source"], item["target"]} & components}
     lost = live | hung
     lost |= without_strays(items, lost | {key for kind, key in gone if kind == RELATION})
     for key in lost:

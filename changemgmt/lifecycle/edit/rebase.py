@@ -16,12 +16,13 @@ from changemgmt.architecture.rules import RELATION
 from changemgmt.changes.models import Change, State
 from changemgmt.core.errors import Invalid, OutOfDate
 from changemgmt.preview.drift import Base, base_of
-from changemgmt.preview.rebasing import TAKES, VALUE, Choice, Conflict, conflicts_of, digest_of, rebased, without_strays
+from changemgmt.preview.rebasing import END, TAKES, VALUE, Choice, Conflict, conflicts_of, digest_of, rebased, without_strays
 
 from ..compute_preview import compute_or_ask
 from .editing import editing
 from .items import rewrite_items
 
+MOST_CHOICES = 20_000
 NAMES = ("object", "key", "field", "take", "value")
 
 
@@ -47,6 +48,10 @@ def rebase_items(number: str, *, actor: User, now: datetime, seen: str | None, c
     return edit.change
 
 
+Where = tuple[str, str | None, str | None]
+"""What a choice speaks of: key, and object and field where it says them."""
+
+
 def refuse_unseen(conflicts: Sequence[Conflict], digest: str) -> None:
     """Raise where the caller decides about something else than what is true now."""
     if conflicts and not digest:
@@ -60,16 +65,21 @@ def decided(conflicts: Sequence[Conflict], choices: Any, everything: str) -> lis
     if everything and everything not in TAKES[:2]:
         raise Invalid.field("all", f"One of {', '.join(TAKES[:2])}.")
     given = read_choices(choices)
+    said: dict[Where, Mapping[str, Any]] = {}
+    for row in given:
+        said.setdefault((row["key"], row.get("object"), row.get("field")), row)
     found: list[tuple[Conflict, Choice]] = []
     errors: dict[str, list[str]] = {}
     for conflict in conflicts:
-        choice = chosen_at(conflict, given) or (Choice(everything) if everything else None)
+        choice = chosen_at(conflict, said) or (Choice(everything) if everything else None)
         if choice is None or choice.take not in conflict.takes:
             errors[f"{conflict.object}:{conflict.key} {conflict.field}"] = [f"Choose one of {', '.join(conflict.takes)}."]
+        elif (conflict.kind, choice.take) == (END, VALUE) and not isinstance(choice.value, str):
+            errors[f"{conflict.object}:{conflict.key} {conflict.field}"] = ["Give the key of the other end as text."]
         else:
             found.append((conflict, choice))
-    unknown = [row for row in given if not any(speaks_of(row, conflict) for conflict in conflicts)]
-    errors |= {f"{row['key']} {row.get('field') or ''}".strip(): ["There is no such conflict."] for row in unknown}
+    there = {where for conflict in conflicts for where in ways_to_name(conflict)}
+    errors |= {f"{key} {field or ''}".strip(): ["There is no such conflict."] for key, object, field in said.keys() - there}
     if errors:
         where, messages = next(iter(errors.items()))
         raise Invalid(f"{where}: {messages[0]}", errors=errors)
@@ -80,6 +90,8 @@ def read_choices(choices: Any) -> list[Mapping[str, Any]]:
     """The choices as they were sent, their shape checked."""
     if not isinstance(choices, list | tuple):
         raise Invalid.field("choices", "Give a list of choices.")
+    if len(choices) > MOST_CHOICES:
+        raise Invalid.field("choices", f"At most {MOST_CHOICES:,} choices.")
     for place, row in enumerate(choices):
         if not isinstance(row, Mapping) or not isinstance(row.get("key"), str) or row.get("take") not in TAKES:
             raise Invalid.field(f"choices.{place}", f"Give an object with a key and what to take: one of {', '.join(TAKES)}.")
@@ -92,15 +104,15 @@ def read_choices(choices: Any) -> list[Mapping[str, Any]]:
     return list(choices)
 
 
-def speaks_of(row: Mapping[str, Any], conflict: Conflict) -> bool:
-    same_thing = row["key"] == conflict.key and row.get("object") in (None, conflict.object)
-    return same_thing and row.get("field") in (None, conflict.field)
+def ways_to_name(conflict: Conflict) -> list[Where]:
+    """How a choice can speak of this conflict, the most particular first: of the field, then of the whole thing."""
+    return [(conflict.key, object, field) for field in (conflict.field, None) for object in (conflict.object, None)]
 
 
-def chosen_at(conflict: Conflict, given: Sequence[Mapping[str, Any]]) -> Choice | None:
-    """What is said of this conflict; the word about a field goes before that about its whole thing."""
-    rows = sorted((row for row in given if speaks_of(row, conflict)), key=lambda row: row.get("field") is None)
-    return Choice(rows[0]["take"], rows[0].get("value")) if rows else None
+def chosen_at(conflict: Conflict, said: Mapping[Where, Mapping[str, Any]]) -> Choice | None:
+    """What is said of this conflict."""
+    row = next((said[where] for where in ways_to_name(conflict) if where in said), None)
+    return Choice(row["take"], row.get("value")) if row else None
 
 
 def write(change: Change, base: Base, choices: Sequence[tuple[Conflict, Choice]]) -> None:

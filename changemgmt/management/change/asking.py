@@ -98,7 +98,7 @@ def stacked(call: Call) -> None:
     """The preview on top of the approved changes that are not done yet."""
     found = stacked_preview(call.change, call.reader)
     lines = [f"{found['state']}: on top of {', '.join(row['number'] for row in found['below']) or 'nothing: no approved change is near it'}"]
-    lines += [f"  conflict: {Drift(**row).sentence}" for row in found["conflicts"]]
+    lines += [f"  conflict: {Drift(**row).sentence if row['key'] else 'with ' + row['moved_by']}" for row in found["conflicts"]]
     lines += [check_line(row) for row in found["checks"]]
     call.answer(found, lines)
 

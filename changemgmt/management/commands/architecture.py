@@ -26,7 +26,7 @@ from changemgmt.conditions.rules import describe
 from changemgmt.core.errors import DomainError
 from changemgmt.core.time import utc_now
 from changemgmt.lifecycle.configure_policy import shown
-from changemgmt.lifecycle.import_architecture import cancel_import, import_architecture, read_mapping
+from changemgmt.lifecycle.import_architecture import cancel_import, import_architecture, is_controlled, read_mapping
 from changemgmt.lifecycle.judge_relation import confirm_relation, refute_relation
 from changemgmt.management.drift import ACTS as DRIFT_ACTS
 from changemgmt.management.drift import WORDS as DRIFT_WORDS
@@ -72,6 +72,10 @@ class Command(BaseCommand):
         impact.add_argument("--operation", choices=["create", "update", "delete"], default="update")
         impact.add_argument("--max-depth", type=int)
         impact.add_argument("--min-score", type=float)
+        impact.add_argument("--layer", dest="layers", action="append", metavar="NAME", help="enter only this layer; may be given several times")
+        impact.add_argument(
+            "--relation-type", dest="types", action="append", metavar="NAME", help="follow only this type; may be given several times"
+        )
         impact.add_argument("--json", action="store_true")
         rules = verbs.add_parser("rules", help="the policy rules, or what breaks one of them now")
         acts = rules.add_subparsers(dest="act", required=True)
@@ -134,7 +138,7 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(found, indent=2, ensure_ascii=False) if options["json"] else markdown(told(title, found)))
 
     def do_impact(self, *, keys: list[str], operation: str, **options: Any) -> None:
-        bounds = {name: options[name] for name in ("max_depth", "min_score") if options[name] is not None}
+        bounds = {name: options[name] for name in ("max_depth", "min_score", "layers", "types") if options[name] is not None}
         impact = impact_of_question(checked({"components": keys, "operation": operation, **bounds}), now=utc_now())
         if options["json"]:
             self.stdout.write(json.dumps(impact, indent=2))
@@ -243,7 +247,7 @@ def as_json(run: ImportRun) -> dict[str, Any]:
 def headline(run: ImportRun) -> str:
     """What became of it; an import of a controlled source is compared and not written."""
     if run.mode == "preview":
-        return "This would be done:"
+        return "These differences would go into a drift case; nothing would be written:" if is_controlled(run.source) else "This would be done:"
     if run.revision is not None:
         return f"Done, revision {run.revision}:"
     case = f"drift case {run.drift_case} shows what nobody requested" if run.drift_case else "nothing differs that nobody requested"

@@ -62,8 +62,9 @@ def test_previews_fall_stale_and_the_arrays_stay(line, cast, change_of, monkeypa
 
 
 def test_only_who_may_write_the_architecture_sets_it_and_it_is_on_record(line, cast):
-    with pytest.raises(NotPermitted):
-        save_propagation({"max_depth": 2}, actor=cast.rita, now=NOW)
+    for who in (cast.rita, cast.max):
+        with pytest.raises(NotPermitted):
+            save_propagation({"max_depth": 2}, actor=who, now=NOW)
     for fields, name in (({"layers": ["nowhere"]}, "layers"), ({"relation_types": ["nothing"]}, "relation_types")):
         with pytest.raises(Invalid) as refused:
             save_propagation(fields, actor=cast.ada, now=NOW)

@@ -32,7 +32,7 @@ def reached(change):
 def test_it_may_look_further_and_never_less_far(change, cast):
     ask_for_preview(change.number, actor=cast.rita, now=NOW, further={"max_depth": 2, "min_score": None})
     assert reached(change) == (["b", "c"], {"max_depth": 2, "min_score": 0.05})
-    ask_for_preview(change.number, actor=cast.rita, now=NOW)
+    ask_for_preview(change.number, actor=cast.rita, now=NOW, further={"max_depth": None, "min_score": None})
     assert reached(change)[0] == ["b", "c"], "it stays so"
     assert Event.objects.filter(action="preview.widened", change=change.number).count() == 1
     for wrong, name in (({"max_depth": 0}, "max_depth"), ({"max_depth": 51}, "max_depth"), ({"min_score": 0.5}, "min_score"), ({"min_score": 0}, "min_score"),
@@ -60,6 +60,7 @@ def test_page_interface_and_command_ask_for_it(change, cast, api, browse, clean_
     answer = client.post(f"/changes/{change.number}/preview/", {"next": "impact", "max_depth": "3", "min_score": "0,04"}, follow=True)
     text = clean_html(answer).content.decode()
     assert "Followed for up to 3 steps, while the score is 0.04 or more." in text
+    assert [row["key"] for group in answer.context["groups"] for row in group["rows"]] == ["b", "c", "d"], "the list goes as far"
     assert client.post(f"/changes/{change.number}/preview/", {"max_depth": "x"}).status_code == 400
     call = caller("change", monkeypatch, capsys)
     call(cast.rita, "preview", change.number, "--compute", "--max-depth", 2, "--min-score", 0.03)

@@ -250,7 +250,7 @@ def test_of_a_change_one_may_not_see_neither_rule_nor_new_things_are_told(shop, 
     mine = ready(change_of(tie("shelf", "serving", "shop"), write("shop", users=5)))
     found = stacked_preview(mine, cast.vera)
     assert "secret" not in str(found) and HIDDEN in str(found)
-    assert {(row["key"], row["policy"]) for row in found["checks"] if row["rule"] == "policy"} == {("shop", None), (None, None)}
+    assert {(row["rule"], row["key"]) for row in found["checks"] if not row["alone"]} == {("with_others", None)}
 
 
 # --- what blocks ---

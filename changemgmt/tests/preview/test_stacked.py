@@ -177,10 +177,19 @@ def test_of_a_change_that_one_may_not_see_nothing_is_said_but_that_it_is_there(p
     found = stacked_preview(mine, cast.vera)
     assert secret.number not in str(found) and "secret" not in str(found)
     assert found["below"] == [{"number": HIDDEN, "title": "", "state": "", "start": None}]
-    assert [(row["field"], row["live"], row["moved_by"]) for row in found["conflicts"]] == [("owner", None, HIDDEN)]
-    assert [row["message"] for row in found["checks"] if row["rule"] == "needs_unmet"] == [
-        "It would not hold together with a change you may not see."
-    ]
+    assert [(row["key"], row["field"], row["live"], row["moved_by"]) for row in found["conflicts"]] == [(None, None, None, HIDDEN)]
+    told = {(row["rule"], row["key"], row["message"]) for row in found["checks"] if not row["alone"]}
+    assert told == {("with_others", None, "It would not hold together with a change you may not see.")}
+
+
+@database
+def test_a_value_of_a_change_one_may_not_see_is_not_shown_under_the_name_of_a_later_one(pair, change_of, cast):
+    """What lies underneath is cumulative: the last writer says nothing of whose the value is."""
+    ready(change_of(write("shop", attributes={"plan": {"buyer": "TOPSECRET"}}), confidential=True), "approved")
+    ready(change_of(write("shop", attributes={"plan": {"colour": "red"}})), "approved")
+    found = stacked_preview(ready(change_of(write("shop", attributes={"plan": "x"}))), cast.vera)
+    assert "TOPSECRET" not in str(found) and "buyer" not in str(found)
+    assert found["state"] == "conflict" and HIDDEN in {row["moved_by"] for row in found["conflicts"]}
 
 
 @database

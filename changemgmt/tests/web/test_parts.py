@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from changemgmt.architecture.rules import merge_patch
-from changemgmt.core.comparing import Allowance
+from changemgmt.core.comparing import Allowance, pieces_between
 from changemgmt.core.markdown import to_html, to_text
 from changemgmt.preview.capture import patch_between
 from changemgmt.preview.differing import Row
@@ -109,3 +109,10 @@ def test_markdown_comes_out_clean():
     )
     assert "elsewhere" not in html and 'src="/q.png"' in html
     assert to_text("**Support** ends on *30 Nov*.") == "Support ends on 30 Nov."
+
+
+def test_a_text_of_marks_is_compared_in_the_time_of_its_length():
+    """A longest match from every mark on takes the square of it: minutes for what one attribute may hold."""
+    before = "one two three four " + "!" * 200_000 + "x"
+    pieces = pieces_between(before, before.replace("one", "six", 1))
+    assert "".join(text for sign, text in pieces if sign != "+") == before
