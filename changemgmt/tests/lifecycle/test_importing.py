@@ -148,3 +148,31 @@ def test_on_the_command_line_it_is_cancelled_too(seeded, cast, now, capsys):
     assert "Cancelled." in capsys.readouterr().out and (run.state, run.cancelled_by) == ("cancelled", "max")
     with pytest.raises(CommandError, match="cancelled already"):
         call_command("architecture", "cancel", str(run.pk))
+
+
+def test_one_that_was_cancelled_before_it_was_claimed_stays_cancelled(seeded, cast, now, monkeypatch):
+    """The worker has read it as running; then it is cancelled; then the worker claims it."""
+    run = queued(cast, now)
+    before, claim_it = everything(), verbs.claim
+
+    def late(name):
+        monkeypatch.setattr(verbs, "claim", claim_it)
+        assert cancel_import(run.pk, actor=cast.ada, now=now)
+        return claim_it(name)
+
+    monkeypatch.setattr(verbs, "claim", late)
+    finish_import(run.pk, now=now)
+    run.refresh_from_db()
+    assert (run.state, run.cancelled_by, everything()) == ("cancelled", "ada", before)
+
+
+def test_a_large_preview_is_kept_and_applied_by_a_worker(seeded, cast, now, monkeypatch):
+    monkeypatch.setattr(verbs, "INLINE_BYTES", 0)
+    upload = SimpleUploadedFile(MODEL.name, MODEL.read_bytes())
+    seen = queue_import(upload, actor=cast.ada, now=now, format="archi", source="model", mode="preview", options={"create_types": True})
+    assert finish_import(seen.pk, now=now).state == "done"
+    run = verbs.apply_preview(seen.pk, actor=cast.ada, now=now)
+    assert (run.state, run.file_name) == ("running", MODEL.name)
+    assert finish_import(run.pk, now=now).state == "done" and Claim.objects.exists()
+    with pytest.raises(NotPossible, match="not kept any more"):
+        verbs.apply_preview(seen.pk, actor=cast.ada, now=now)

@@ -9,7 +9,7 @@ from changemgmt.architecture.rules import COMPONENT_DEFAULTS, Image, Operation, 
 from changemgmt.preview.capture import item_for, patch_between
 from changemgmt.preview.diff import diff_of_images
 from changemgmt.preview.layout import Edge, Vertex, layout
-from changemgmt.preview.rebasing import Choice, conflicts_of, rebased
+from changemgmt.preview.rebasing import Choice, conflicts_of, rebased, without_strays
 from changemgmt.preview.rules import Proposal, drift_of, merge, overlap, same, taken_back, written_fields
 from changemgmt.preview.words import merged_words
 
@@ -191,3 +191,12 @@ def at_path(value, path):
     for name in path.split("."):
         value = value.get(name) if isinstance(value, dict) else None
     return value
+
+
+def test_a_chain_of_relations_on_relations_goes_with_its_first():
+    def tie(number, end):
+        return {"operation": "create", "object": "relation", "key": f"r{number}", "source": "a", "target": end}
+
+    chain = [tie(number, f"relation:r{number - 1}" if number else "b") for number in range(5000)]
+    assert without_strays(reversed(chain), {"r0"}) == {f"r{number}" for number in range(1, 5000)}
+    assert without_strays([tie(1, ["no text"])], {"r0"}) == set()
