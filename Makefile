@@ -15,7 +15,7 @@ help:
 	@echo "make harness  the races, 200 rounds each, and every cell of the approval matrix"
 	@echo "make mutation put small mistakes into the approval rules; the tests have to notice 90 % of each module"
 	@echo "make bench    measure speed on PostgreSQL and write docs/benchmarks.md"
-	@echo "make bench-architecture  measure propagation, previews and imports up to a million components (an hour)"
+	@echo "make bench-architecture  measure propagation, previews and imports up to a million components (ten minutes)"
 	@echo "make clean    remove .venv and caches; your data in var/ stays"
 
 run: .venv/.runtime
