@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import numpy as np
@@ -96,7 +96,7 @@ def build(revision: int, components: Iterable[ComponentRow], relations: Iterable
 
 def assembled(revision: int, components: Iterable[ComponentRow], relations: Iterable[RelationRow]) -> Graph:
     """The graph of rows that come in key order: each is looked at once, and none is kept."""
-    nodes, layers, types, relation_types = Numbered(), Numbered(), Numbered(), Numbered()
+    nodes, layers, types = Numbered(), Numbered(), Numbered()
     layer, type_, criticality, users = array("h"), array("h"), array("b"), array("q")
     needs: dict[str, Mapping[str, int]] = {}
     for key, layer_name, type_name, critical, serves, needed in components:
@@ -107,14 +107,7 @@ def assembled(revision: int, components: Iterable[ComponentRow], relations: Iter
         users.append(serves)
         if needed:
             needs[key] = needed
-    keys, relation_type, source, target, confirmed, refuted = Draft(), array("h"), array("i"), array("i"), array("q"), array("b")
-    for key, type_name, one, two, *trust in relations:
-        keys.add(key)
-        relation_type.append(relation_types(type_name))
-        source.append(_end(nodes, one))
-        target.append(_end(nodes, two))
-        confirmed.append(seconds(trust[0]) if trust else ALWAYS)
-        refuted.append(bool(trust and trust[1]))
+    links, keys, relation_types, confirmed = _read_relations(relations, nodes)
     ended_on = len(nodes.names) - len(layer)
     place = in_order(list(nodes.names), len(layer))
     order = np.argsort(place) if ended_on else None
@@ -124,7 +117,7 @@ def assembled(revision: int, components: Iterable[ComponentRow], relations: Iter
         found = np.array(column)
         return found if order is None else np.concatenate((found, np.full(ended_on, other, found.dtype)))[order]
 
-    links = Links(np.array(relation_type), place[np.array(source)], place[np.array(target)], np.array(refuted).astype(bool))
+    links = replace(links, source=place[links.source], target=place[links.target])
     node_keys, relation_keys = Keys.of(nodes.names if order is None else sorted(nodes.names)), keys.done()
     return Graph(
         revision,
@@ -137,7 +130,7 @@ def assembled(revision: int, components: Iterable[ComponentRow], relations: Iter
         links.type,
         links.source,
         links.target,
-        np.array(confirmed),
+        confirmed,
         links.refuted,
         *half_edges(links, nodes_of_relations(node_keys, of_nodes(layer, -1), relation_keys), len(node_keys)),
         tuple(layers.names),
@@ -145,6 +138,20 @@ def assembled(revision: int, components: Iterable[ComponentRow], relations: Iter
         tuple(relation_types.names),
         needs,
     )
+
+
+def _read_relations(rows: Iterable[RelationRow], nodes: Numbered) -> tuple[Links, Draft, Numbered, np.ndarray]:
+    """The columns of the relations, with ends numbered as `nodes` numbers them: relations that are ended on come after the components."""
+    keys, types = Draft(), Numbered()
+    type_, source, target, confirmed, refuted = array("h"), array("i"), array("i"), array("q"), array("b")
+    for key, type_name, one, two, *trust in rows:
+        keys.add(key)
+        type_.append(types(type_name))
+        source.append(_end(nodes, one))
+        target.append(_end(nodes, two))
+        confirmed.append(seconds(trust[0]) if trust else ALWAYS)
+        refuted.append(bool(trust and trust[1]))
+    return Links(np.array(type_), np.array(source), np.array(target), np.array(refuted).astype(bool)), keys, types, np.array(confirmed)
 
 
 def _end(nodes: Numbered, end: str) -> int:
