@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import F, OuterRef, QuerySet, Subquery
@@ -329,7 +330,19 @@ def not_as_written(written: Iterable[Image]) -> list[str]:
     """Keys of the things that are not, live, what a write made of them."""
     wanted = {(image.object, image.key): image.after for image in written}
     live = {(object, key): thing for object in OBJECTS for key, thing in images(object, [key for kind, key in wanted if kind == object]).items()}
-    return sorted(key for (object, key), after in wanted.items() if not same(live.get((object, key)), after))
+    return sorted(key for (object, key), after in wanted.items() if not same(as_stored(live.get((object, key))), as_stored(after)))
+
+
+def as_stored(value: Any) -> Any:
+    """A value with very large floats as whole numbers: PostgreSQL gives 1e20 back as 100000000000000000000, SQLite as it was written."""
+    match value:
+        case dict():
+            return {name: as_stored(part) for name, part in value.items()}
+        case list():
+            return [as_stored(part) for part in value]
+        case float() if abs(value) >= 1e16:
+            return int(Decimal(repr(value)))
+    return value
 
 
 def later_changes(change: Change, viewer: User | None = None) -> list[str]:

@@ -291,3 +291,15 @@ def test_a_change_without_items_has_an_empty_preview(shop, change_of):
     change = change_of()
     keep(change)
     assert (state_of(change), preview_of(change)["checks"], Item.objects.count()) == ("ready", [], 0)
+
+
+@pytest.mark.parametrize("number", [1e20, 1.5e300, -2.5e17, 0.1, 2**62])
+def test_a_number_of_any_size_is_applied_and_taken_back(do, change_of, number):
+    """PostgreSQL gives large floats back as whole numbers: that is no other value."""
+    do(Operation("create", "component", "a", data={"name": "A", "type": "ApplicationComponent", "attributes": {"deep": [{"n": number}]}}))
+    change = change_of({"operation": "update", "object": "component", "key": "a", "data": {"attributes": {"n": number}}})
+    with transaction.atomic():
+        apply_items(change, change.items.all(), actor="ada", now=NOW)
+    assert float(Component.objects.get(key="a").attributes["n"]) == float(number)
+    assert revert_items(change, actor="ada", now=NOW) is not None
+    assert "n" not in Component.objects.get(key="a").attributes
